@@ -1,0 +1,109 @@
+"""Every setting of a run: its meaning, unit and when it applies.
+
+What: the values all experiments start from. An experiment file calls
+`get_config` here and changes values; it never adds a key.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The defaults: a SASRec-size transformer on MovieLens-100K."""
+  config = ml_collections.ConfigDict()
+  config.name = "base"  # shown in tables and file names
+  config.task = "next_item"  # given a history, rank the whole catalogue
+  config.seed = 0  # parameters, order of batches, dropout, negatives
+
+  # Raw files → a prepared data set.
+  data = config.data = ml_collections.ConfigDict()
+  data.source = "movielens_100k"  # a name of tagrec_jax/build.py: SOURCES
+  data.folder = ""  # where the files are; '' where the source finds its own
+  data.cache_dir = ""  # prepared data and downloads; '': ~/.cache/tagrec_jax
+  data.min_rating = 0.0  # events rated lower are left out; 0: all are kept
+  data.min_person_events = 5  # k-core: repeated until both limits hold
+  data.min_item_events = 1
+  data.max_bad_rows = 0.1  # fraction of refused rows at which reading stops
+  data.split = "leave_one_out"  # last event test, last but one valid; or
+  # 'global_time': the last events of the whole data set are held out
+  data.held_out_fraction = 0.1  # global_time only: of events, for each part
+  data.text_vocabulary = 5000  # most frequent words of titles; 0: no text
+  data.text_words = 8  # words kept of each product's text
+
+  # Prepared data → batches of packed rows.
+  pipeline = config.pipeline = ml_collections.ConfigDict()
+  pipeline.batch_rows = 16  # rows in a global batch
+  pipeline.row_length = 256  # tokens in a row; several people share it
+  pipeline.max_history = 50  # newest events a question can look back on
+  pipeline.long_histories = "newest"  # train on the newest max_history
+  # events, or 'chunks': on all of them, cut at places that change each epoch
+  pipeline.begin_token = True  # a token before the first event: it answers
+  # for people without history, and makes the first event a target too
+
+  # The encoder-decoder.
+  model = config.model = ml_collections.ConfigDict()
+  model.history = "transformer"  # a name of build.py: HISTORY_ENCODERS
+  model.width = 64  # D
+  model.layers = 2
+  model.heads = 2  # transformer only
+  model.hidden = 256  # width inside a feed-forward layer
+  model.dropout = 0.2  # probability, on embeddings and every block's output
+  model.activation = "gelu"  # 'relu', 'gelu' or 'swiglu'
+  model.positions = "learned"  # 'learned', 'rotary' or 'none'
+  model.product = ("id",)  # what makes a product vector: 'id' and names of
+  # the data set's product features ('tags', 'text', 'numbers', ...)
+  model.moment = ()  # context that corrects interest: 'hour', 'weekday', ...
+  model.person = ()  # what is known of the person: 'gender', ...
+  model.tie_products = True  # rank with the vectors that read the history
+  model.score = "dot"  # or 'cosine': both sides at length 1
+  model.temperature = 1.0  # scores are divided by it
+  model.compute_dtype = "float32"  # of matmuls; parameters stay float32
+
+  # What is minimised: items_weight · loss + tags_weight · loss.
+  objective = config.objective = ml_collections.ConfigDict()
+  objective.items = "softmax"  # a name of build.py: OBJECTIVES
+  objective.items_weight = 1.0
+  objective.tags = "multilabel_softmax"  # the tags of the next product
+  objective.tags_weight = 0.0
+  objective.negatives = 256  # drawn for each batch; sampled losses only
+  objective.gbce_calibration = 0.75  # t of gSASRec; gbce only
+  objective.label_smoothing = 0.0  # softmax only
+
+  optimizer = config.optimizer = ml_collections.ConfigDict()
+  optimizer.name = "adamw"  # a name of build.py: OPTIMIZERS
+  optimizer.learning_rate = 1e-3  # the highest the schedule reaches
+  optimizer.schedule = "constant"  # after warm-up; 'cosine', 'linear': to 0
+  optimizer.warmup_steps = 0
+  optimizer.weight_decay = 0.0  # decoupled; not on biases and norms
+  optimizer.beta1 = 0.9
+  optimizer.beta2 = 0.98
+  optimizer.clip_norm = 0.0  # of the whole gradient; 0: never
+  optimizer.ema_decay = 0.0  # evaluate averaged parameters; 0: the last ones
+
+  train = config.train = ml_collections.ConfigDict()
+  train.steps = 1000  # optimizer updates
+  train.log_every = 20  # steps
+  train.evaluate_every = 200  # steps, on valid
+  train.patience = 0  # evaluations without a better `watch`; 0: never stop
+  train.watch = "ndcg@10"  # chooses the checkpoint that is kept as best
+  train.max_skipped_steps = 10  # non-finite steps in a row before giving up
+
+  sharding = config.sharding = ml_collections.ConfigDict()
+  sharding.backend = "jit"  # or 'pmap': plain data parallelism
+  sharding.preset = "data"  # a name of sharding/rules.py: which axes split
+  sharding.data = -1  # devices along each mesh axis; -1: all that are left
+  sharding.fsdp = 1
+  sharding.tensor = 1
+
+  checkpoint = config.checkpoint = ml_collections.ConfigDict()
+  checkpoint.save_every = 200  # steps
+  checkpoint.keep = 2  # newest ones; the best one is kept besides
+
+  evaluation = config.evaluation = ml_collections.ConfigDict()
+  evaluation.protocol = "strict"  # a name of evaluation/protocols.py
+  evaluation.cutoffs = (1, 5, 10, 20)  # K of recall@K, ndcg@K, mrr@K
+  evaluation.batch_people = 256  # people scored at a time
+  evaluation.max_valid_people = 0  # while training; 0: everyone
+  evaluation.bootstrap_samples = 1000  # for 95 % intervals; 0: none
+  evaluation.baselines = ("popularity", "item_knn", "markov")
+
+  return config

@@ -1,0 +1,260 @@
+"""Every setting of a run, typed and checked, without importing JAX.
+
+`from_dict` turns the mapping of a config file into frozen dataclasses; below
+`tagrec_jax.build` only these are seen. The meaning and unit of each key stand
+once, as comments in `configs/base.py`. Names of models, losses and the like are
+checked by the registries in `tagrec_jax.build`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.registry import nearest
+
+
+def _key(minimum=None, maximum=None, choices=None) -> Any:
+  """A field with its allowed values."""
+  return dataclasses.field(
+    metadata={"min": minimum, "max": maximum, "choices": choices}
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+  source: str
+  folder: str
+  cache_dir: str
+  min_rating: float
+  min_person_events: int = _key(1)
+  min_item_events: int = _key(1)
+  max_bad_rows: float = _key(0, 1)
+  split: str = _key(choices=("leave_one_out", "global_time"))
+  held_out_fraction: float = _key(0, 0.9)
+  text_vocabulary: int = _key(0)
+  text_words: int = _key(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineSettings:
+  batch_rows: int = _key(1)
+  row_length: int = _key(1)
+  max_history: int = _key(1)
+  long_histories: str = _key(choices=("newest", "chunks"))
+  begin_token: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+  history: str
+  width: int = _key(1)
+  layers: int = _key(1)
+  heads: int = _key(1)
+  hidden: int = _key(1)
+  dropout: float = _key(0, 0.95)
+  activation: str = _key(choices=("relu", "gelu", "swiglu"))
+  positions: str = _key(choices=("learned", "rotary", "none"))
+  product: tuple[str, ...]
+  moment: tuple[str, ...]
+  person: tuple[str, ...]
+  tie_products: bool
+  score: str = _key(choices=("dot", "cosine"))
+  temperature: float = _key(1e-4)
+  compute_dtype: str = _key(choices=("float32", "bfloat16"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveSettings:
+  items: str
+  items_weight: float = _key(0)
+  tags: str
+  tags_weight: float = _key(0)
+  negatives: int = _key(1)
+  gbce_calibration: float = _key(0, 1)
+  label_smoothing: float = _key(0, 0.99)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+  name: str
+  learning_rate: float = _key(1e-9)
+  schedule: str = _key(choices=("constant", "cosine", "linear"))
+  warmup_steps: int = _key(0)
+  weight_decay: float = _key(0)
+  beta1: float = _key(0, 0.9999999)
+  beta2: float = _key(0, 0.9999999)
+  clip_norm: float = _key(0)
+  ema_decay: float = _key(0, 0.9999999)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+  steps: int = _key(1)
+  log_every: int = _key(1)
+  evaluate_every: int = _key(1)
+  patience: int = _key(0)
+  watch: str
+  max_skipped_steps: int = _key(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardingSettings:
+  backend: str = _key(choices=("jit", "pmap"))
+  preset: str
+  data: int = _key(-1)
+  fsdp: int = _key(1)
+  tensor: int = _key(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSettings:
+  save_every: int = _key(1)
+  keep: int = _key(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+  protocol: str
+  cutoffs: tuple[int, ...]
+  batch_people: int = _key(1)
+  max_valid_people: int = _key(0)
+  bootstrap_samples: int = _key(0)
+  baselines: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  name: str
+  task: str = _key(choices=("next_item",))
+  seed: int = _key(0, 2**31 - 1)
+  data: DataSettings
+  pipeline: PipelineSettings
+  model: ModelSettings
+  objective: ObjectiveSettings
+  optimizer: OptimizerSettings
+  train: TrainSettings
+  sharding: ShardingSettings
+  checkpoint: CheckpointSettings
+  evaluation: EvaluationSettings
+
+
+def from_dict(values: Mapping[str, Any]) -> Settings:
+  """Checks names, types, ranges and contradictions of a whole config.
+
+  Raises:
+    UserError: naming the key, what was found and what is allowed.
+  """
+  settings = _section(Settings, values, "config")
+  model, data = settings.model, settings.pipeline
+  if settings.model.width % settings.model.heads:
+    raise UserError(
+      "config.model.heads",
+      f"found {model.heads}",
+      f"a divisor of config.model.width = {model.width}",
+      f"use {_nearest_divisor(model.width, model.heads)}",
+    )
+  if data.max_history > data.row_length:
+    raise UserError(
+      "config.pipeline.max_history",
+      f"found {data.max_history}",
+      f"at most config.pipeline.row_length = {data.row_length}",
+      "make the row longer or the history shorter",
+    )
+  if settings.optimizer.warmup_steps > settings.train.steps:
+    raise UserError(
+      "config.optimizer.warmup_steps",
+      f"found {settings.optimizer.warmup_steps}",
+      f"at most config.train.steps = {settings.train.steps}",
+      "warm up for a tenth of the steps",
+    )
+  if settings.objective.items_weight + settings.objective.tags_weight == 0:
+    raise UserError(
+      "config.objective",
+      "found items_weight = tags_weight = 0",
+      "one of them above 0",
+      "set config.objective.items_weight=1.0",
+    )
+  return settings
+
+
+def to_dict(settings: Settings) -> dict[str, Any]:
+  """Plain values, ready for JSON; `from_dict` reads them back."""
+  return dataclasses.asdict(settings)
+
+
+def _nearest_divisor(number: int, wish: int) -> int:
+  divisors = [d for d in range(1, number + 1) if number % d == 0]
+  return min(divisors, key=lambda d: abs(d - wish))
+
+
+def _section(cls: type, values: Any, where: str) -> Any:
+  if not isinstance(values, Mapping):
+    raise UserError(where, f"found {values!r}", "a section of settings")
+  fields = {field.name: field for field in dataclasses.fields(cls)}
+  hints = typing.get_type_hints(cls)
+  for name in values:
+    if name not in fields:
+      raise UserError(
+        f"{where}.{name}",
+        "unknown key",
+        "a key of configs/base.py",
+        nearest(name, list(fields)),
+      )
+  for name in fields:
+    if name not in values:
+      raise UserError(f"{where}.{name}", "missing", "a value", f"set {name}")
+  return cls(
+    **{
+      name: _value(values[name], hints[name], field, f"{where}.{name}")
+      for name, field in fields.items()
+    }
+  )
+
+
+def _value(value: Any, hint: Any, field: dataclasses.Field, where: str) -> Any:
+  if dataclasses.is_dataclass(hint):
+    return _section(typing.cast(type, hint), value, where)
+  if isinstance(hint, types.GenericAlias):
+    (member, _) = typing.get_args(hint)
+    if not isinstance(value, list | tuple):
+      raise UserError(where, f"found {value!r}", f"a tuple of {member.__name__}")
+    return tuple(_scalar(v, member, where) for v in value)
+  value = _scalar(value, hint, where)
+  low, high = field.metadata.get("min"), field.metadata.get("max")
+  choices = field.metadata.get("choices")
+  if choices and value not in choices:
+    raise UserError(
+      where,
+      f"found '{value}'",
+      f"one of {', '.join(choices)}",
+      nearest(value, list(choices)),
+    )
+  if (low is not None and value < low) or (high is not None and value > high):
+    limits = f"at least {low}" if high is None else f"{low} to {high}"
+    raise UserError(where, f"found {value}", limits, "choose a value in range")
+  return value
+
+
+def _scalar(value: Any, hint: type, where: str) -> Any:
+  """int is accepted for float; bool never counts as a number."""
+  good = isinstance(value, hint) and not (
+    isinstance(value, bool) and hint is not bool
+  )
+  if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    return float(value)
+  if not good:
+    raise UserError(
+      where,
+      f"found {value!r} ({type(value).__name__})",
+      hint.__name__,
+      "write the value with that type",
+    )
+  if hint is float and not math.isfinite(value):
+    raise UserError(where, f"found {value}", "a finite number", "remove it")
+  return value

@@ -1,0 +1,94 @@
+"""What a source yields: products, people, events, and rows it refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+  """A product (film, song, package, post) as its owner describes it.
+
+  Attributes:
+    id: unique among items; always a string, '00123' stays '00123'.
+    tags: what can be recommended by the tag decoder (genres, hashtags).
+    numbers: named quantities, such as {'price': 9.99, 'year': 1995.0}.
+    categories: named classes, such as {'brand': 'Nord'}.
+    image, audio: paths of files, '' where there is none.
+  """
+
+  id: str
+  title: str = ""
+  description: str = ""
+  tags: tuple[str, ...] = ()
+  numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  image: str = ""
+  audio: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Person:
+  """A person; `categories` such as {'gender': 'F', 'occupation': 'writer'}."""
+
+  id: str
+  categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+  """One thing a person did with one product.
+
+  Attributes:
+    time: seconds since 1970-01-01 UTC; None where the data set has only order.
+    rating: None where none was given.
+    tags: the tags this person gave in this event (a post).
+    categories: context of the moment, such as {'device': 'phone'}.
+  """
+
+  person: str
+  item: str
+  time: int | None = None
+  rating: float | None = None
+  tags: tuple[str, ...] = ()
+  categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rejection:
+  """A row that was not used, and why.
+
+  Attributes:
+    file: as the user named it. line: 1-based, 0 where lines have no meaning.
+    field: the column or key at fault, '' for the whole row.
+    reason: a short constant, such as 'not a number': reasons are counted.
+    found: what stood there, shortened.
+  """
+
+  file: str
+  line: int
+  field: str
+  reason: str
+  found: str = ""
+
+  def __str__(self) -> str:
+    return f"{self.file}:{self.line} [{self.field}]: {self.reason} ({self.found!r})"
+
+
+Record = Item | Person | Event | Rejection
+
+
+class Source(Protocol):
+  """Reads one raw data set. The order of events in the file is kept."""
+
+  name: str
+
+  def read(self) -> Iterator[Record]:
+    """Yields every record; raises UserError if the files cannot be found."""
+    ...
+
+  def files(self) -> list[str]:
+    """The files `read` opens, for fingerprints; empty if it makes the data."""
+    ...
