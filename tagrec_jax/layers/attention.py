@@ -1,0 +1,73 @@
+"""Causal self-attention over packed rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from tagrec_jax.layers import param
+from tagrec_jax.layers.rotary import rotate
+
+
+def packed_causal_mask(
+  segments_BS: Int[Array, "B S"],
+) -> Bool[Array, "B S S"]:
+  """True where a question (second axis) may look at a source (third axis).
+
+  It may look at itself and at earlier events of the same person. Padding
+  (segment 0) looks at padding only, which nothing else ever reads.
+  """
+  size = segments_BS.shape[1]
+  same = segments_BS[:, :, None] == segments_BS[:, None, :]
+  return same & jnp.tril(jnp.ones((size, size), bool))[None]
+
+
+class SelfAttention(nnx.Module):
+  """Multi-head attention (Vaswani et al. 2017, eq. 1)."""
+
+  def __init__(
+    self,
+    width: int,
+    heads: int,
+    rngs: nnx.Rngs,
+    *,
+    rotary: bool,
+    dtype: Any,
+  ):
+    self.heads = heads
+    self.rotary = rotary
+    self.qkv = param.linear(
+      width, 3 * width, ("embed", "heads"), rngs, dtype=dtype
+    )
+    self.out = param.linear(
+      width, width, ("heads", "embed"), rngs, dtype=dtype
+    )
+
+  def __call__(
+    self,
+    x_BSD: Float[Array, "B S D"],
+    mask_BTS: Bool[Array, "B S S"],
+    positions_BS: Int[Array, "B S"],
+  ) -> Float[Array, "B S D"]:
+    batch, size, width = x_BSD.shape
+    shape = (batch, size, self.heads, 3 * width // self.heads)
+    q_BTNH, k_BSNH, v_BSNH = jnp.split(self.qkv(x_BSD).reshape(shape), 3, -1)
+    if self.rotary:
+      q_BTNH = rotate(q_BTNH, positions_BS)
+      k_BSNH = rotate(k_BSNH, positions_BS)
+    scale = q_BTNH.shape[-1] ** -0.5
+    logits_BNTS = jnp.einsum(
+      "BTNH,BSNH->BNTS",
+      q_BTNH * scale,
+      k_BSNH,
+      preferred_element_type=jnp.float32,
+    )
+    # A finite floor: a row of padding stays finite, where -inf makes NaN.
+    logits_BNTS = jnp.where(mask_BTS[:, None], logits_BNTS, -1e30)
+    weights_BNTS = jax.nn.softmax(logits_BNTS).astype(x_BSD.dtype)
+    mixed_BTNH = jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BSNH)
+    return self.out(mixed_BTNH.reshape(batch, size, width))

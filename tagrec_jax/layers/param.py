@@ -1,0 +1,91 @@
+"""Parameters that carry the names of their axes.
+
+Sharding rules map these names to mesh axes; a layer says *what* an axis is,
+never *where* it goes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+Axes = tuple[str | None, ...]
+"""Logical axis names: 'catalogue', 'embed', 'heads', 'hidden', or None."""
+
+_init = jax.nn.initializers
+
+
+def table(
+  rows: int,
+  width: int,
+  axes: Axes,
+  rngs: nnx.Rngs,
+  scale: float | None = None,
+) -> nnx.Param:
+  """A float32 table [rows, width] of vectors, normal around 0.
+
+  Args:
+    scale: standard deviation; by default 1/√width, so that vectors start
+      with length one whatever the width.
+  """
+  deviation = width**-0.5 if scale is None else scale
+  value = deviation * jax.random.normal(rngs.params(), (rows, width))
+  return nnx.Param(value, axes=axes)
+
+
+def zeros(shape: tuple[int, ...], axes: Axes) -> nnx.Param:
+  """A float32 parameter that starts at zero."""
+  return nnx.Param(jnp.zeros(shape, jnp.float32), axes=axes)
+
+
+def linear(
+  inputs: int,
+  outputs: int,
+  axes: Axes,
+  rngs: nnx.Rngs,
+  *,
+  dtype: Any,
+  bias: bool = True,
+  zero: bool = False,
+) -> nnx.Linear:
+  """y = xW + b with named axes.
+
+  Args:
+    axes: of W [inputs, outputs]; b has the second.
+    dtype: of the matmul; W and b are stored in float32.
+    zero: start as the zero map, for corrections that begin without effect.
+  """
+  return nnx.Linear(
+    inputs,
+    outputs,
+    use_bias=bias,
+    dtype=dtype,
+    kernel_init=_init.zeros if zero else _init.xavier_uniform(),
+    kernel_metadata={"axes": axes},
+    bias_metadata={"axes": axes[1:]},
+    rngs=rngs,
+  )
+
+
+def layer_norm(width: int, rngs: nnx.Rngs, *, dtype: Any) -> nnx.LayerNorm:
+  """Layer normalisation; its scale and bias are small and never split."""
+  return nnx.LayerNorm(
+    width,
+    dtype=dtype,
+    scale_metadata={"axes": (None,)},
+    bias_metadata={"axes": (None,)},
+    rngs=rngs,
+  )
+
+
+def logical_axes(params: nnx.State) -> dict[str, Any]:
+  """The axes of every parameter, as a pure dict parallel to the values."""
+  named = jax.tree.map(
+    lambda variable: variable.get_metadata()["axes"],
+    params,
+    is_leaf=lambda leaf: isinstance(leaf, nnx.Variable),
+  )
+  return nnx.to_pure_dict(named)

@@ -1,0 +1,61 @@
+"""The moment and the person correct the interest read from the history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from tagrec_jax.core.settings import ModelSettings
+from tagrec_jax.data.spec import Part, Spec
+from tagrec_jax.layers import param
+from tagrec_jax.layers.embed import Classes
+
+
+def batch_key(part: Part, name: str) -> str:
+  """The key of a context feature in a batch: 'moment_hour'."""
+  return f"{part.value}_{name}"
+
+
+class ContextCorrection(nnx.Module):
+  """interest ∘ (1 + scale(context)) + shift(context).
+
+  Source: FiLM, Perez et al. 2018, eq. 2. Scale and shift start at zero: an
+  untrained context changes nothing, and a context that is missing altogether
+  leaves what the history says.
+  """
+
+  def __init__(self, settings: ModelSettings, spec: Spec, rngs: nnx.Rngs):
+    width = settings.width
+    wanted = {Part.MOMENT: settings.moment, Part.PERSON: settings.person}
+    self.classes = nnx.Dict(
+      {
+        batch_key(part, feature.name): Classes(feature.size, width, rngs)
+        for part, names in wanted.items()
+        for feature in spec.of(part)
+        if feature.name in names
+      }
+    )
+    self.film = param.linear(
+      width,
+      2 * width,
+      ("embed", None),
+      rngs,
+      dtype=jnp.dtype(settings.compute_dtype),
+      bias=False,
+      zero=True,
+    )
+
+  def __call__(
+    self,
+    interest_BTD: Float[Array, "B T D"],
+    batch: Mapping[str, Int[Array, "..."]],
+  ) -> Float[Array, "B T D"]:
+    vectors = [embed(batch[key]) for key, embed in self.classes.items()]
+    if not vectors:
+      return interest_BTD
+    context_BTD = sum(vectors[1:], start=vectors[0])
+    scale_BTD, shift_BTD = jnp.split(self.film(context_BTD), 2, axis=-1)
+    return interest_BTD * (1 + scale_BTD) + shift_BTD

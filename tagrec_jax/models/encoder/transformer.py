@@ -1,0 +1,83 @@
+"""A transformer that reads a person's history."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from tagrec_jax.core.settings import ModelSettings
+from tagrec_jax.layers import param
+from tagrec_jax.layers.attention import SelfAttention, packed_causal_mask
+from tagrec_jax.layers.embed import lookup
+from tagrec_jax.layers.mlp import MLP
+from tagrec_jax.layers.noise import Noise, dropout
+
+
+class Block(nnx.Module):
+  """Pre-norm: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+  def __init__(self, settings: ModelSettings, rngs: nnx.Rngs):
+    width, dtype = settings.width, jnp.dtype(settings.compute_dtype)
+    self.rate = settings.dropout
+    self.attention_norm = param.layer_norm(width, rngs, dtype=dtype)
+    self.attention = SelfAttention(
+      width,
+      settings.heads,
+      rngs,
+      rotary=settings.positions == "rotary",
+      dtype=dtype,
+    )
+    self.mlp_norm = param.layer_norm(width, rngs, dtype=dtype)
+    self.mlp = MLP(
+      width, settings.hidden, settings.activation, rngs, dtype=dtype
+    )
+
+  def __call__(
+    self,
+    x_BSD: Float[Array, "B S D"],
+    mask_BTS: Bool[Array, "B S S"],
+    positions_BS: Int[Array, "B S"],
+    noise: Noise | None,
+  ) -> Float[Array, "B S D"]:
+    update = self.attention(self.attention_norm(x_BSD), mask_BTS, positions_BS)
+    x_BSD = x_BSD + dropout(update, self.rate, noise)
+    update = self.mlp(self.mlp_norm(x_BSD))
+    return x_BSD + dropout(update, self.rate, noise)
+
+
+class TransformerHistory(nnx.Module):
+  """History → interest at every position (SASRec: Kang & McAuley 2018)."""
+
+  def __init__(
+    self, settings: ModelSettings, max_positions: int, rngs: nnx.Rngs
+  ):
+    self.rate = settings.dropout
+    self.dtype = jnp.dtype(settings.compute_dtype)
+    self.positions = (
+      param.table(
+        max_positions, settings.width, (None, "embed"), rngs, scale=0.02
+      )
+      if settings.positions == "learned"
+      else None
+    )
+    self.blocks = nnx.List(
+      [Block(settings, rngs) for _ in range(settings.layers)]
+    )
+    self.norm = param.layer_norm(settings.width, rngs, dtype=self.dtype)
+
+  def __call__(
+    self,
+    x_BSD: Float[Array, "B S D"],
+    segments_BS: Int[Array, "B S"],
+    positions_BS: Int[Array, "B S"],
+    noise: Noise | None,
+  ) -> Float[Array, "B S D"]:
+    """The interest after each event, from it and the same person's earlier."""
+    if self.positions is not None:
+      x_BSD = x_BSD + lookup(self.positions[...], positions_BS)
+    x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
+    mask_BTS = packed_causal_mask(segments_BS)
+    for block in self.blocks:
+      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise)
+    return self.norm(x_BSD)

@@ -1,0 +1,88 @@
+"""The encoder-decoder: history, product and moment in, ranked lists out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from tagrec_jax.core.settings import ModelSettings
+from tagrec_jax.data.spec import Spec
+from tagrec_jax.layers.noise import Noise
+from tagrec_jax.models.decoder.ranking import Query, RankingDecoder
+from tagrec_jax.models.encoder.context import ContextCorrection
+from tagrec_jax.models.encoder.product import ProductEncoder
+
+Batch = Mapping[str, Array]
+
+
+class Recommender(nnx.Module):
+  """One memory, two questions: which product next, with which tags.
+
+  Args:
+    settings: of the model.
+    spec: of the data set.
+    history: makes the history encoder: (settings, max_positions, rngs).
+    max_positions: events in a history, with the token that begins it.
+    targets: what is asked: 'items', 'tags' or both.
+  """
+
+  def __init__(
+    self,
+    settings: ModelSettings,
+    spec: Spec,
+    *,
+    history: Callable[..., nnx.Module],
+    max_positions: int,
+    targets: tuple[str, ...],
+    rngs: nnx.Rngs,
+  ):
+    self.products = ProductEncoder(settings, spec, rngs)
+    self.history = history(settings, max_positions, rngs)
+    self.context = ContextCorrection(settings, spec, rngs)
+    catalogues = {
+      "items": (spec.num_items, settings.tie_products),
+      "tags": (spec.num_tags, False),
+    }
+    self.targets = targets
+    self.decoders = nnx.List(
+      [RankingDecoder(settings, *catalogues[name], rngs) for name in targets]
+    )
+
+  def __call__(
+    self,
+    batch: Batch,
+    product: Mapping[str, Array],
+    noise: Noise | None = None,
+  ) -> dict[str, Query]:
+    """Asks at every position.
+
+    Args:
+      batch: history_ids, history_segments, history_positions and the context
+        features, each int32 [B, S].
+      product: feature name → array [C, ...].
+      noise: dropout while training, None to answer.
+
+    Returns:
+      target → the query at every position, T = S.
+    """
+    vectors_CD = self.products.vectors(product)
+    memory_BSD = self.encode(batch, vectors_CD, noise)
+    return {
+      target: decoder(memory_BSD, vectors_CD)
+      for target, decoder in zip(self.targets, self.decoders, strict=True)
+    }
+
+  def encode(
+    self,
+    batch: Batch,
+    vectors_CD: Float[Array, "C D"],
+    noise: Noise | None,
+  ) -> Float[Array, "B S D"]:
+    """The interest at every position, corrected by the moment and person."""
+    x_BSD = self.products.read(vectors_CD, batch["history_ids"])
+    memory_BSD = self.history(
+      x_BSD, batch["history_segments"], batch["history_positions"], noise
+    )
+    return self.context(memory_BSD, batch)
