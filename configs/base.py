@@ -53,6 +53,8 @@ def get_config() -> ml_collections.ConfigDict:
   # the data set's product features ('tags', 'text', 'numbers', ...)
   model.moment = ()  # context that corrects interest: 'hour', 'weekday', ...
   model.person = ()  # what is known of the person: 'gender', ...
+  model.context_dropout = 0.1  # probability that a question has no context,
+  # so that the model also answers where moment and person are not known
   model.tie_products = True  # rank with the vectors that read the history
   model.score = "dot"  # or 'cosine': both sides at length 1
   model.temperature = 1.0  # scores are divided by it

@@ -63,6 +63,7 @@ class ModelSettings:
   product: tuple[str, ...]
   moment: tuple[str, ...]
   person: tuple[str, ...]
+  context_dropout: float = _key(0, 0.95)
   tie_products: bool
   score: str = _key(choices=("dot", "cosine"))
   temperature: float = _key(1e-4)

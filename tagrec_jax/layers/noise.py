@@ -7,9 +7,11 @@ an element gets the same bits however the batch is split over devices.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Bool, Float, UInt32
 
 
 def _mix(bits: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
@@ -22,7 +24,7 @@ def _mix(bits: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
 class Noise:
   """The random choices of one forward pass.
 
-  Each call of `dropout` is a new site with bits of its own, so the order of
+  Each call of `keep` is a new site with bits of its own, so the order of
   calls must not depend on data (it is fixed when the function is traced).
 
   Args:
@@ -37,22 +39,24 @@ class Noise:
     self._shard = jnp.asarray(shard, jnp.uint32)
     self._site = 0
 
-  def dropout(
-    self, x: Float[Array, "B *rest"], rate: float
-  ) -> Float[Array, "B *rest"]:
-    """Zeroes each element with probability `rate` and rescales the others."""
+  def keep(self, shape: tuple[int, ...], rate: float) -> Bool[Array, "..."]:
+    """False with probability `rate`, for each element of a new site."""
     self._site += 1
-    if rate == 0.0:
-      return x
     seed = _mix(self._seed + jnp.uint32(self._site * 0x9E3779B1 % 2**32))
-    place = jax.lax.iota(jnp.uint32, x.size) + self._shard * jnp.uint32(x.size)
-    bits = _mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(x.shape)
-    keep = bits >= jnp.uint32(int(rate * 2**32))
-    return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))
+    size = math.prod(shape)
+    place = jax.lax.iota(jnp.uint32, size) + self._shard * jnp.uint32(size)
+    bits = _mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(shape)
+    return bits >= jnp.uint32(int(rate * 2**32))
 
 
 def dropout(
   x: Float[Array, "B *rest"], rate: float, noise: Noise | None
 ) -> Float[Array, "B *rest"]:
-  """Dropout while training; `noise` is None when the model answers."""
-  return x if noise is None else noise.dropout(x, rate)
+  """Zeroes elements with probability `rate` and rescales the others.
+
+  Without noise, or at rate 0, x is returned as it is.
+  """
+  if noise is None or rate == 0.0:
+    return x
+  keep = noise.keep(x.shape, rate)
+  return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))

@@ -85,4 +85,4 @@ class Recommender(nnx.Module):
     memory_BSD = self.history(
       x_BSD, batch["history_segments"], batch["history_positions"], noise
     )
-    return self.context(memory_BSD, batch)
+    return self.context(memory_BSD, batch, noise)

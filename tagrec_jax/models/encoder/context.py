@@ -12,6 +12,7 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Part, Spec
 from tagrec_jax.layers import param
 from tagrec_jax.layers.embed import Classes
+from tagrec_jax.layers.noise import Noise
 
 
 def batch_key(part: Part, name: str) -> str:
@@ -29,6 +30,7 @@ class ContextCorrection(nnx.Module):
 
   def __init__(self, settings: ModelSettings, spec: Spec, rngs: nnx.Rngs):
     width = settings.width
+    self.rate = settings.context_dropout
     wanted = {Part.MOMENT: settings.moment, Part.PERSON: settings.person}
     self.classes = nnx.Dict(
       {
@@ -52,10 +54,15 @@ class ContextCorrection(nnx.Module):
     self,
     interest_BTD: Float[Array, "B T D"],
     batch: Mapping[str, Int[Array, "..."]],
+    noise: Noise | None,
   ) -> Float[Array, "B T D"]:
     vectors = [embed(batch[key]) for key, embed in self.classes.items()]
     if not vectors:
       return interest_BTD
     context_BTD = sum(vectors[1:], start=vectors[0])
+    if noise is not None:
+      # Whole contexts go missing, as they do when a question has no moment.
+      keep = noise.keep((*context_BTD.shape[:2], 1), self.rate)
+      context_BTD = jnp.where(keep, context_BTD, 0.0)
     scale_BTD, shift_BTD = jnp.split(self.film(context_BTD), 2, axis=-1)
     return interest_BTD * (1 + scale_BTD) + shift_BTD
