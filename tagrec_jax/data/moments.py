@@ -1,0 +1,60 @@
+"""Features of the moment of an event, computed from times alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+from tagrec_jax.core.axes import UNKNOWN
+from tagrec_jax.data.dataset import NO_TIME
+from tagrec_jax.data.spec import Feature, Kind, Part
+
+MOMENT_SIZES = {"hour": 24, "weekday": 7, "month": 12, "gap": 32}
+"""name → classes. Hours and days are those of UTC; Monday is weekday 0."""
+
+MOMENT_FEATURES = tuple(
+  Feature(name, Part.MOMENT, Kind.CATEGORY, size)
+  for name, size in MOMENT_SIZES.items()
+)
+"""Their rows of the feature table, for data whose events have times."""
+
+_DAY = 86_400
+
+
+def moment_features(
+  times: Int64[np.ndarray, "..."],
+  previous_times: Int64[np.ndarray, "..."],
+) -> dict[str, Int32[np.ndarray, "..."]]:
+  """Classes of each event's moment.
+
+  'gap' is the time since the person's event before it, on a logarithmic scale:
+  0 for less than a second, then 1 + floor(log2(seconds)), the last class for
+  68 years and everything above.
+
+  Args:
+    times: seconds since 1970 UTC, or NO_TIME.
+    previous_times: of each person's event before; NO_TIME if there is none.
+
+  Returns:
+    A class for each name of MOMENT_SIZES, UNKNOWN where a time is not known.
+  """
+  known = times != NO_TIME
+  seconds = np.where(known, times, 0)
+  days = seconds // _DAY
+  months = days.astype("datetime64[D]").astype("datetime64[M]")
+  values = {
+    "hour": seconds % _DAY // 3600,
+    "weekday": (days + 3) % 7,  # 1970-01-01 was a Thursday
+    "month": months.astype(np.int64) % 12,
+  }
+  features = {
+    name: np.where(known, value, UNKNOWN).astype(np.int32)
+    for name, value in values.items()
+  }
+  has_gap = known & (previous_times != NO_TIME)
+  gap = np.where(has_gap, seconds - np.where(has_gap, previous_times, 0), 0)
+  # frexp's exponent of a whole number is 1 + floor(log2), exactly, up to 2^53.
+  exponent = np.frexp(np.clip(gap, 0, 2**52).astype(np.float64))[1]
+  classes = np.minimum(exponent, MOMENT_SIZES["gap"] - 1)
+  features["gap"] = np.where(has_gap, classes, UNKNOWN).astype(np.int32)
+  return features
