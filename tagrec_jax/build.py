@@ -1,0 +1,199 @@
+"""From a config to data, model, losses and scores: where names become objects.
+
+Nothing above `Registry` tables is loaded before a name is used, so a config is
+checked in full before JAX starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tagrec_jax.core import settings as settings_lib
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.registry import Registry, nearest
+from tagrec_jax.core.settings import Settings
+from tagrec_jax.data.spec import Part, Spec
+
+if TYPE_CHECKING:
+  from jaxtyping import Array
+
+  from tagrec_jax.core.sums import Sum
+  from tagrec_jax.data.dataset import Dataset
+
+SOURCES = Registry(
+  "config.data.source",
+  {
+    "movielens_100k": "tagrec_jax.data.sources.movielens_100k:MovieLens100K",
+    "movielens": "tagrec_jax.data.sources.movielens:MovieLensFolder",
+    "s3rec": "tagrec_jax.data.sources.amazon_s3rec:S3Rec",
+    "folder": "tagrec_jax.data.sources.folder:Folder",
+    "storefront": "tagrec_jax.data.sources.storefront:Storefront",
+  },
+)
+HISTORY_ENCODERS = Registry(
+  "config.model.history",
+  {
+    "transformer": "tagrec_jax.models.encoder.transformer:TransformerHistory",
+    "gru": "tagrec_jax.models.encoder.gru:GRUHistory",
+    "multi_hot": "tagrec_jax.models.encoder.multi_hot:MultiHotHistory",
+  },
+)
+ITEM_OBJECTIVES = Registry(
+  "config.objective.items",
+  {
+    "softmax": "tagrec_jax.objectives.softmax:Softmax",
+    "sampled_softmax": "tagrec_jax.objectives.sampled_softmax:SampledSoftmax",
+    "gbce": "tagrec_jax.objectives.gbce:GBCE",
+    "bpr": "tagrec_jax.objectives.pairwise:BPR",
+  },
+)
+TAG_OBJECTIVES = Registry(
+  "config.objective.tags",
+  {
+    "multilabel_softmax": "tagrec_jax.objectives.multilabel:MultilabelSoftmax",
+    "multilabel_sigmoid": "tagrec_jax.objectives.multilabel:MultilabelSigmoid",
+  },
+)
+
+
+def settings(config: Mapping[str, Any]) -> Settings:
+  """Checks a whole config: keys, types, ranges and names.
+
+  Raises:
+    UserError: naming the key at fault and the fix.
+  """
+  checked = settings_lib.from_dict(config)
+  SOURCES.check(checked.data.source)
+  HISTORY_ENCODERS.check(checked.model.history)
+  ITEM_OBJECTIVES.check(checked.objective.items)
+  TAG_OBJECTIVES.check(checked.objective.tags)
+  return checked
+
+
+def dataset(checked: Settings) -> Dataset:
+  """The prepared data set of a config, made now if it does not exist yet."""
+  from tagrec_jax.data.prepare import open_or_prepare
+
+  source = SOURCES[checked.data.source].from_settings(checked.data)
+  prepared = open_or_prepare(source, checked.data)
+  _check_features(checked, prepared.spec)
+  return prepared
+
+
+def _check_features(checked: Settings, spec: Spec) -> None:
+  wanted = {
+    Part.PRODUCT: [n for n in checked.model.product if n != "id"],
+    Part.MOMENT: checked.model.moment,
+    Part.PERSON: checked.model.person,
+  }
+  for part, names in wanted.items():
+    known = [feature.name for feature in spec.of(part)]
+    for name in names:
+      if name not in known:
+        raise UserError(
+          f"config.model.{part}",
+          f"found '{name}'",
+          f"features of the data set: {', '.join(known) or 'none'}",
+          nearest(name, known) if known else "leave it empty",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """The encoder-decoder as pure functions of its parameters.
+
+  Attributes:
+    init: key → parameters, a pure dict of float32 arrays.
+    axes: the logical axes of each parameter, a parallel pure dict.
+    losses: (params, batch, key, shard) → task → Sum over its targets.
+    weights: task → its weight in what is minimised.
+    scores: (params, batch) → target → [B, C], for batches of questions.
+  """
+
+  init: Callable[[Array], dict]
+  axes: dict
+  losses: Callable[..., dict[str, Sum]]
+  weights: dict[str, float]
+  scores: Callable[[dict, Mapping[str, Array]], dict[str, Array]]
+
+
+def model(checked: Settings, prepared: Dataset) -> Model:
+  """The model of a config for a data set."""
+  import jax
+  import jax.numpy as jnp
+  from flax import nnx
+
+  from tagrec_jax.layers.noise import Noise
+  from tagrec_jax.layers.param import logical_axes
+  from tagrec_jax.models.recommender import Recommender
+
+  objective = checked.objective
+  weights = {"items": objective.items_weight, "tags": objective.tags_weight}
+  weights = {target: w for target, w in weights.items() if w > 0}
+  losses_of = {
+    "items": ITEM_OBJECTIVES[objective.items].from_settings(objective),
+    "tags": TAG_OBJECTIVES[objective.tags].from_settings(objective),
+  }
+  wanted = [n for n in checked.model.product if n != "id"]
+  product = {name: jnp.asarray(prepared.product[name]) for name in wanted}
+  tags_CM = jnp.asarray(prepared.product["tags"]) if "tags" in weights else None
+
+  def make(key: Array) -> Recommender:
+    return Recommender(
+      checked.model,
+      prepared.spec,
+      history=HISTORY_ENCODERS[checked.model.history],
+      max_positions=checked.pipeline.max_history,
+      targets=tuple(weights),
+      rngs=nnx.Rngs(params=key),
+    )
+
+  graph, abstract = nnx.split(
+    nnx.eval_shape(lambda: make(jax.random.key(0))), nnx.Param
+  )
+
+  def call(params: dict, batch: Mapping[str, Array], noise: Noise | None):
+    return nnx.merge(graph, nnx.State(params))(batch, product, noise)
+
+  def losses(
+    params: dict, batch: Mapping[str, Array], key: Array, shard: Array | int = 0
+  ) -> dict[str, Sum]:
+    queries = call(params, batch, Noise(key, shard))
+    next_BT = batch["target_ids"]
+    targets = {"items": next_BT}
+    if tags_CM is not None:
+      rows_BTM = tags_CM[jnp.maximum(next_BT, 0)]
+      targets["tags"] = jnp.where((next_BT >= 0)[..., None], rows_BTM, -1)
+    return {
+      target: losses_of[target](
+        q.query_BTD,
+        q.vectors_CD,
+        q.bias_C,
+        targets[target],
+        jax.random.fold_in(key, number),
+      )
+      for number, (target, q) in enumerate(queries.items())
+    }
+
+  def scores(params: dict, batch: Mapping[str, Array]) -> dict[str, Array]:
+    answers = {}
+    for target, q in call(params, batch, None).items():
+      rows = jnp.arange(batch["last"].shape[0])
+      query_BD = q.query_BTD[rows, batch["last"]]
+      answers[target] = (
+        jnp.einsum(
+          "BD,CD->BC",
+          query_BD,
+          q.vectors_CD,
+          preferred_element_type=jnp.float32,
+        )
+        + q.bias_C[None]
+      )
+    return answers
+
+  def init(key: Array) -> dict:
+    return nnx.to_pure_dict(nnx.state(make(key), nnx.Param))
+
+  return Model(init, logical_axes(abstract), losses, weights, scores)
