@@ -1,0 +1,72 @@
+"""How tagrec_jax is installed: `pip install -e .` from a checkout."""
+
+import ast
+import pathlib
+
+import setuptools
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def version() -> str:
+  """The one place that states the version is tagrec_jax/__init__.py."""
+  module = ast.parse((HERE / "tagrec_jax" / "__init__.py").read_text())
+  for node in module.body:
+    if isinstance(node, ast.Assign) and node.targets[0].id == "__version__":
+      return ast.literal_eval(node.value)
+  raise LookupError("tagrec_jax/__init__.py states no __version__")
+
+
+# Lower bounds are the tested versions. Upper bounds stop before the next
+# release that may break an interface: the minor one of packages at 0.x.
+REQUIRED = [
+  "absl-py>=2.3,<3",
+  "array_record>=0.8,<0.9; platform_system == 'Linux'",
+  "flax>=0.12.8,<0.13",
+  "importlib_resources>=6.4",  # TFDS imports it, yet declares it only for 3.8
+  "jax>=0.10.2,<0.11",
+  "jaxtyping>=0.3.2,<0.4",
+  "matplotlib>=3.9,<4",
+  "ml-collections>=1.1,<2",
+  "numpy>=2.0,<3",
+  "optax>=0.2.8,<0.3",
+  "orbax-checkpoint>=0.12.8,<0.13",
+  "packaging>=24",
+  "pyarrow>=17",
+  "rich>=13.7",
+  "scipy>=1.14,<2",
+  "tensorboardX>=2.6.2,<3",
+  "tensorflow-datasets>=4.9.10,<5",
+]
+
+TEST = [
+  "beartype>=0.21",
+  "codespell>=2.4",
+  "hypothesis>=6.130",
+  "import-linter>=2.3",
+  "ipykernel>=6.29",
+  "mypy>=1.15",
+  "nbclient>=0.10",
+  "nbstripout>=0.8",
+  "pytest>=9",
+  "pytest-xdist>=3.6",
+  "ruff>=0.17,<0.18",  # the format is part of the version
+]
+
+setuptools.setup(
+  name="tagrec_jax",
+  version=version(),
+  description="Encoder-decoder recommendation of tags and products in JAX",
+  license="Apache-2.0",
+  license_files=["LICENSE"],
+  python_requires=">=3.11",
+  packages=setuptools.find_packages(
+    include=["tagrec_jax*", "experiments*", "configs*"]
+  ),
+  install_requires=REQUIRED,
+  extras_require={
+    "test": TEST,
+    "tpu": ["jax[tpu]"],
+    "cuda": ["jax[cuda12]"],
+  },
+)
