@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ class Vocabulary:
     ids = tuple(sorted(self.ids))
     rows = {id: row for row, id in enumerate(ids)}
     if len(rows) < len(ids):
-      twice = next(a for a, b in zip(ids, ids[1:], strict=False) if a == b)
+      twice = next(a for a, b in itertools.pairwise(ids) if a == b)
       raise ValueError(f"id {twice!r} comes twice in a vocabulary")
     object.__setattr__(self, "ids", ids)
     object.__setattr__(self, "_rows", rows)
