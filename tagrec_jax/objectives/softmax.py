@@ -1,0 +1,92 @@
+"""Cross-entropy of the target against the whole catalogue."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from tagrec_jax.core.settings import ObjectiveSettings
+from tagrec_jax.core.sums import Sum
+from tagrec_jax.objectives import tiles
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax:
+  """-log softmax(scores)[target], never holding an array [B, T, C].
+
+  With label smoothing e the target keeps 1 - e of the probability and e is
+  spread evenly over the catalogue, the target included.
+
+  Attributes:
+    label_smoothing: e, in [0, 1).
+    tile_bytes: of a float32 tile of scores; see `tiles.catalogue_total`.
+  """
+
+  label_smoothing: float = 0.0
+  tile_bytes: int = tiles.TILE_BYTES
+
+  @classmethod
+  def from_settings(cls, settings: ObjectiveSettings) -> Softmax:
+    return cls(label_smoothing=settings.label_smoothing)
+
+  def __call__(
+    self,
+    queries_BTD: Float[Array, "B T D"],
+    vectors_CD: Float[Array, "C D"],
+    bias_C: Float[Array, " C"],
+    targets_BT: Int[Array, "B T"],
+    key: Key[Array, ""] | None = None,
+  ) -> Sum:
+    """Adds up the loss of all questions that have a target.
+
+    Args:
+      queries_BTD: their dtype is that of the matrix products.
+      targets_BT: catalogue index; negative where there is no question.
+      key: not used, nothing is drawn.
+    """
+    del key
+    valid_BT = (targets_BT >= 0).astype(jnp.float32)
+    log_sum = tiles.catalogue_total(
+      tiles.log_sum_exp,
+      queries_BTD,
+      vectors_CD,
+      bias_C,
+      valid_BT,
+      self.tile_bytes,
+    )
+    scores_BT = score_of(queries_BTD, vectors_CD, bias_C, targets_BT)
+    hit = jnp.sum(scores_BT * valid_BT)
+    if self.label_smoothing:
+      e = self.label_smoothing
+      hit = (1 - e) * hit + e * _mean_scores(
+        queries_BTD, vectors_CD, bias_C, valid_BT
+      )
+    return Sum(log_sum - hit, jnp.sum(valid_BT))
+
+
+def score_of(
+  queries_BTD: Float[Array, "B T D"],
+  vectors_CD: Float[Array, "C D"],
+  bias_C: Float[Array, " C"],
+  targets_BT: Int[Array, "B T"],
+) -> Float[Array, "B T"]:
+  """The score of one catalogue entry for each question; row 0 for negatives."""
+  rows_BT = jnp.maximum(targets_BT, 0)
+  vectors_BTD = vectors_CD[rows_BT].astype(jnp.float32)
+  queries_BTD = queries_BTD.astype(jnp.float32)
+  return jnp.sum(queries_BTD * vectors_BTD, axis=-1) + bias_C[rows_BT]
+
+
+def _mean_scores(
+  queries_BTD: jax.Array,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  valid_BT: jax.Array,
+) -> jax.Array:
+  """Σ valid · mean over C of the scores: scores are linear in the vectors."""
+  queries_D = jnp.einsum("BTD,BT->D", queries_BTD.astype(jnp.float32), valid_BT)
+  mean_D = jnp.mean(vectors_CD.astype(jnp.float32), axis=0)
+  return queries_D @ mean_D + jnp.sum(valid_BT) * jnp.mean(bias_C)
