@@ -1,0 +1,144 @@
+"""Where a parameter's axes go: from logical names to mesh axes.
+
+A layer names its axes ('catalogue', 'embed', 'heads', 'hidden'); a preset says
+which mesh axis splits which name. Layers never know of meshes, and presets
+never of layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.registry import nearest
+from tagrec_jax.core.trees import map_named
+from tagrec_jax.sharding.mesh import BATCH_AXES
+
+Rules = tuple[tuple[str, str], ...]
+
+_FSDP: Rules = (("embed", "fsdp"),)
+_TENSOR: Rules = (
+  ("catalogue", "tensor"),
+  ("heads", "tensor"),
+  ("hidden", "tensor"),
+)
+PRESETS: dict[str, Rules] = {
+  "data": (),
+  "fsdp": _FSDP,
+  "tensor": _TENSOR,
+  "fsdp_tensor": _FSDP + _TENSOR,
+}
+"""name → ordered (logical axis, mesh axis); the first that matches is used."""
+
+DATA_SIZED = frozenset({"catalogue"})
+"""Axes as long as the data set makes them. Where such a size does not divide,
+the axis stays whole; every other size is the user's to choose, and an error."""
+
+
+def rules_of(preset: str, mesh: Mesh) -> Rules:
+  """The rules of a preset.
+
+  Raises:
+    UserError: for an unknown name, and if a mesh axis would only repeat work
+      because neither the batch nor any rule of the preset uses it.
+  """
+  if preset not in PRESETS:
+    raise UserError(
+      "config.sharding.preset",
+      f"found '{preset}'",
+      f"one of {', '.join(PRESETS)}",
+      nearest(preset, list(PRESETS)),
+    )
+  used = {*BATCH_AXES, *(axis for _, axis in PRESETS[preset])}
+  for axis, size in mesh.shape.items():
+    if size > 1 and axis not in used:
+      raise UserError(
+        f"config.sharding.{axis}",
+        f"found {size}, but the preset '{preset}' splits nothing over it",
+        f"a preset with '{axis}'",
+        f"use '{_presets_with(axis)}' or set config.sharding.{axis}=1",
+      )
+  return PRESETS[preset]
+
+
+def spec_for(
+  axes: tuple[str | None, ...],
+  shape: tuple[int, ...],
+  preset: str,
+  mesh: Mesh,
+  where: str = "parameter",
+) -> PartitionSpec:
+  """The mesh axis of each dimension of one parameter.
+
+  A mesh axis splits at most one dimension, the one whose rule comes first.
+
+  Args:
+    axes: logical names, one for each dimension of `shape`.
+    where: the parameter's name, for errors.
+
+  Raises:
+    UserError: if a dimension does not divide (see `DATA_SIZED`).
+  """
+  if len(axes) != len(shape):
+    raise UserError(
+      where, f"{len(axes)} axis names {axes} for the shape {shape}", "as many"
+    )
+  spec: list[str | None] = [None] * len(shape)
+  for logical, mesh_axis in rules_of(preset, mesh):
+    parts = mesh.shape[mesh_axis]
+    if logical not in axes or mesh_axis in spec or parts == 1:
+      continue
+    dimension = axes.index(logical)
+    size = shape[dimension]
+    if spec[dimension] is not None:
+      continue
+    if size % parts == 0:
+      spec[dimension] = mesh_axis
+    elif logical not in DATA_SIZED:
+      down = size - size % parts
+      sizes = f"{down} or {down + parts}" if down else f"{parts}"
+      raise UserError(
+        where,
+        f"axis '{logical}' of {size} does not divide by"
+        f" config.sharding.{mesh_axis}={parts}",
+        f"a multiple of {parts}",
+        f"make it {sizes}, or change the mesh",
+      )
+  return PartitionSpec(*spec)
+
+
+def param_shardings(shapes: Any, axes: Any, preset: str, mesh: Mesh) -> Any:
+  """The sharding of every parameter.
+
+  Args:
+    shapes: tree of arrays or shape structs.
+    axes: the parallel tree of axis names.
+  """
+  return map_named(
+    lambda name, leaf, names: NamedSharding(
+      mesh, spec_for(names, leaf.shape, preset, mesh, name)
+    ),
+    shapes,
+    axes,
+  )
+
+
+def without_axis(shardings: Any, mesh_axis: str) -> Any:
+  """The same shardings, whole along one mesh axis."""
+
+  def whole(sharding: NamedSharding) -> NamedSharding:
+    kept = [None if a == mesh_axis else a for a in sharding.spec]
+    return NamedSharding(sharding.mesh, PartitionSpec(*kept))
+
+  return jax.tree.map(whole, shardings)
+
+
+def _presets_with(mesh_axis: str) -> str:
+  return "' or '".join(
+    name
+    for name, rules in PRESETS.items()
+    if mesh_axis in {axis for _, axis in rules}
+  )

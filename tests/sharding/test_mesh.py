@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import jax
+import pytest
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.settings import ShardingSettings
+from tagrec_jax.sharding.mesh import make_mesh
+
+
+def settings(data=-1, fsdp=1, tensor=1):
+  return ShardingSettings("jit", "data", data, fsdp, tensor)
+
+
+@pytest.mark.parametrize(
+  ("sizes", "shape"),
+  [
+    ((-1, 1, 1), (8, 1, 1)),
+    ((-1, 2, 2), (2, 2, 2)),
+    ((4, 2, 1), (4, 2, 1)),
+    ((1, 1, 8), (1, 1, 8)),
+  ],
+)
+def test_every_device_is_used_once(sizes, shape):
+  mesh = make_mesh(settings(*sizes))
+  assert tuple(mesh.shape.values()) == shape
+  assert {d.id for d in mesh.devices.flat} == set(range(8))
+
+
+def test_a_mesh_on_chosen_devices():
+  mesh = make_mesh(settings(fsdp=2), jax.devices()[:4])
+  assert tuple(mesh.shape.values()) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+  ("sizes", "parts"),
+  [
+    ((-1, 3, 1), ["= 3 on 8 devices", "use 1 or 2 or 4"]),
+    ((3, 2, 1), ["= 6 on 8 devices (2 idle)", "config.sharding.data=4"]),
+    ((4, 2, 2), ["= 16 on 8 devices (16 wanted)", "config.sharding.data=2"]),
+    ((0, 1, 1), ["= 0 on 8 devices (8 idle)", "config.sharding.data=8"]),
+  ],
+)
+def test_sizes_that_do_not_fit_name_both_numbers(sizes, parts):
+  with pytest.raises(UserError) as error:
+    make_mesh(settings(*sizes))
+  assert all(part in str(error.value) for part in parts), error.value

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.settings import ShardingSettings
+from tagrec_jax.sharding.mesh import make_mesh
+from tagrec_jax.sharding.rules import (
+  PRESETS,
+  param_shardings,
+  spec_for,
+  without_axis,
+)
+
+
+@pytest.fixture(scope="module")
+def mesh():
+  return make_mesh(ShardingSettings("jit", "fsdp_tensor", 2, 2, 2))
+
+
+@pytest.mark.parametrize(
+  ("preset", "axes", "shape", "spec"),
+  [
+    ("fsdp_tensor", ("embed", "hidden"), (8, 6), P("fsdp", "tensor")),
+    ("fsdp_tensor", ("heads", "embed"), (6, 8), P("tensor", "fsdp")),
+    ("fsdp_tensor", ("catalogue", "embed"), (6, 8), P("tensor", "fsdp")),
+    ("fsdp_tensor", ("hidden",), (6,), P("tensor")),
+    ("fsdp_tensor", (None,), (6,), P(None)),
+    ("fsdp_tensor", ("embed", "embed"), (6, 8), P("fsdp", None)),
+    # The catalogue is as long as the data make it: it stays whole.
+    ("fsdp_tensor", ("catalogue", "embed"), (7, 8), P(None, "fsdp")),
+    # One mesh axis splits one dimension, even if two rules want it.
+    ("tensor", ("heads", "hidden"), (6, 8), P("tensor", None)),
+  ],
+)
+def test_specs(mesh, preset, axes, shape, spec):
+  assert spec_for(axes, shape, preset, _fitting(preset, mesh)) == spec
+
+
+def _fitting(preset, mesh):
+  if preset == "tensor":
+    return make_mesh(ShardingSettings("jit", preset, 4, 1, 2))
+  return mesh
+
+
+def test_an_axis_of_one_device_splits_nothing():
+  mesh = make_mesh(ShardingSettings("jit", "fsdp_tensor", 8, 1, 1))
+  assert spec_for(("embed", "hidden"), (7, 5), "fsdp_tensor", mesh) == P(
+    None, None
+  )
+
+
+def test_a_size_that_does_not_divide_names_both_numbers(mesh):
+  with pytest.raises(UserError, match="'hidden' of 7") as error:
+    spec_for(("embed", "hidden"), (8, 7), "fsdp_tensor", mesh, "mlp.kernel")
+  text = str(error.value)
+  assert text.startswith("mlp.kernel: ")
+  assert "config.sharding.tensor=2" in text
+  assert "make it 6 or 8" in text
+
+
+def test_devices_that_would_repeat_work_are_told(mesh):
+  with pytest.raises(UserError, match="'data' splits nothing over it"):
+    spec_for(("embed",), (8,), "data", mesh)
+
+
+def test_unknown_preset(mesh):
+  with pytest.raises(UserError, match="use 'tensor'"):
+    spec_for(("embed",), (8,), "tensr", mesh)
+
+
+def test_param_shardings_hold_their_arrays(mesh):
+  params = {"a": {0: np.ones((8, 6))}, "b": np.ones(3)}
+  axes = {"a": {0: ("embed", "hidden")}, "b": (None,)}
+  shardings = param_shardings(params, axes, "fsdp_tensor", mesh)
+  placed = jax.device_put(params, shardings)
+  assert placed["a"][0].addressable_shards[0].data.shape == (4, 3)
+  assert placed["b"].addressable_shards[0].data.shape == (3,)
+  gathered = without_axis(shardings, "fsdp")
+  assert gathered["a"][0].spec == P(None, "tensor")
+  assert gathered["b"].spec == P(None)
+
+
+def test_presets_name_only_mesh_axes(mesh):
+  for rules in PRESETS.values():
+    assert {axis for _, axis in rules} <= set(mesh.axis_names)
