@@ -1,0 +1,49 @@
+"""Tells whether this machine can run tagrec_jax, and what to do where not.
+
+Run: python -m experiments.doctor
+
+Exits with 0 if all that is necessary is fine, else with 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags, logging
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tagrec_jax.core import errors, machine, paths
+
+_CACHE_DIR = flags.DEFINE_string(
+  "cache_dir", "", "config.data.cache_dir of your runs; '': the default"
+)
+
+
+@errors.one_line
+def main(argv: Sequence[str]) -> None:
+  """Prints the findings, then the fixes in full, and exits."""
+  del argv
+  logging.set_verbosity(logging.WARNING)  # JAX tells of devices it tries
+  findings = machine.examine(paths.cache_folder(_CACHE_DIR.value))
+  wrong = [f for f in findings if f.fix and f.necessary]
+  table = Table("", "what", "found", "wanted")
+  for finding in findings:
+    mark = "ok" if not finding.fix else "WRONG" if finding in wrong else "-"
+    cells = (mark, finding.what, finding.found, finding.wanted)
+    table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+  console = Console()
+  console.print(table)
+  for finding in findings:
+    if finding.fix:
+      kind = "Fix" if finding.necessary else "If you need"
+      # Not wrapped: a command can be copied whole.
+      print(f"{kind} {finding.what}: {finding.fix}")
+  print(f"{len(wrong)} wrong" if wrong else "All that is necessary is fine.")
+  sys.exit(2 if wrong else 0)
+
+
+if __name__ == "__main__":
+  app.run(main)
