@@ -1,0 +1,67 @@
+"""What an evaluation found, with everything needed to read the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from tagrec_jax.core.errors import StorageError
+from tagrec_jax.evaluation.slices import Slice
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """Numbers and their passport.
+
+  Attributes:
+    metrics: 'recall@10' → mean over people; 'coverage@10' → fraction.
+    intervals: rank metric → 95 % bootstrap interval; empty if not asked for.
+    people: how many were asked ('people'), and how many of them are special
+      ('unknown_targets', 'repeats', 'without_tags').
+    slices: the same model on parts of the people.
+    passport: data, split, protocol sentences, catalogue size, seeds, model.
+    ranks_PM: int32, the places of each person's targets in the order of the
+      batches, 0 for padding; M = 1 for the next item.
+  """
+
+  metrics: dict[str, float]
+  intervals: dict[str, tuple[float, float]]
+  people: dict[str, int]
+  slices: tuple[Slice, ...]
+  passport: dict[str, Any]
+  ranks_PM: np.ndarray
+
+  def to_json(self) -> str:
+    """Everything but the ranks, as strict JSON."""
+    fields = {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(self)
+      if field.name != "ranks_PM"
+    }
+    fields["slices"] = [dataclasses.asdict(part) for part in self.slices]
+    return json.dumps(fields, indent=2, allow_nan=False)
+
+  def save(self, path: str) -> None:
+    """Writes `path` (JSON) and, beside it, `path`.ranks.npy.
+
+    Raises:
+      StorageError: the disk did not take it; an older file stays whole.
+    """
+    try:
+      with open(f"{path}.ranks.npy.part", "wb") as file:
+        np.save(file, self.ranks_PM, allow_pickle=False)
+      os.replace(f"{path}.ranks.npy.part", f"{path}.ranks.npy")
+      with open(f"{path}.part", "w", encoding="utf-8") as file:
+        file.write(self.to_json() + "\n")
+      os.replace(f"{path}.part", path)
+    except OSError as error:
+      raise StorageError(
+        path,
+        f"cannot write the report ({error.strerror})",
+        "a folder with space that may be written",
+        "choose another folder",
+      ) from error

@@ -1,0 +1,77 @@
+"""Where a model is good: by popularity of the target, by length of history."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tagrec_jax.evaluation import metrics
+
+SLICE_METRICS = ("recall@10", "ndcg@10")
+POPULARITY = ("head", "middle", "tail", "unseen")
+HISTORY = {"0": 0, "1-2": 1, "3-5": 3, "6-10": 6, "11-20": 11, "21+": 21}
+"""Buckets of history length: name → the fewest events in it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+  """One row of the table.
+
+  Attributes:
+    group: what people were divided by. name: which part this is.
+    people: how many are in it.
+    values: metric → mean over them.
+  """
+
+  group: str
+  name: str
+  people: int
+  values: dict[str, float]
+
+
+def item_popularity(counts_C: np.ndarray) -> np.ndarray:
+  """The class of each item: index into POPULARITY, int8 [C].
+
+  Items are ordered from the most frequent; head, middle and tail each hold
+  about a third of training *events*. Items with equal counts are never parted:
+  they belong to the third in which their group begins. Count 0 is 'unseen'.
+  """
+  values, inverse = np.unique(counts_C, return_inverse=True)
+  events = values * np.bincount(inverse, minlength=len(values))
+  more_popular = events[::-1].cumsum()[::-1] - events
+  third = np.minimum(3 * more_popular // max(int(events.sum()), 1), 2)
+  third = np.where(values == 0, POPULARITY.index("unseen"), third)
+  return third.astype(np.int8)[inverse]
+
+
+def by_popularity(
+  ranks_PM: np.ndarray, target_P: np.ndarray, counts_C: np.ndarray
+) -> list[Slice]:
+  """Slices by how popular the target is; UNKNOWN targets are 'unseen'."""
+  # One more class at the end: for targets outside the catalogue.
+  classes = np.append(item_popularity(counts_C), POPULARITY.index("unseen"))
+  part_P = classes[np.where(target_P < 0, len(counts_C), target_P)]
+  return _slices("target popularity", POPULARITY, part_P, ranks_PM)
+
+
+def by_history(ranks_PM: np.ndarray, lengths_P: np.ndarray) -> list[Slice]:
+  """Slices by how many events a person's history has."""
+  part_P = np.searchsorted(list(HISTORY.values()), lengths_P, "right") - 1
+  return _slices("history length", tuple(HISTORY), part_P, ranks_PM)
+
+
+def _slices(
+  group: str, names: tuple[str, ...], part_P: np.ndarray, ranks_PM: np.ndarray
+) -> list[Slice]:
+  """One slice for each part that has people."""
+  slices = []
+  for index, name in enumerate(names):
+    ranks = ranks_PM[part_P == index]
+    if len(ranks):
+      values = {
+        metric: float(metrics.per_person(metric, ranks).mean())
+        for metric in SLICE_METRICS
+      }
+      slices.append(Slice(group, name, len(ranks), values))
+  return slices
