@@ -1,0 +1,340 @@
+"""Records as they were read → records to learn from, and what was left out."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.settings import DataSettings
+from tagrec_jax.data.dataset import NO_TIME
+from tagrec_jax.data.records import Event, Item, Person, Record, Rejection
+from tagrec_jax.data.sources.rows import shown
+from tagrec_jax.data.text import normalise
+from tagrec_jax.data.values import id_problem, time_problem
+
+LONGEST_TITLE = 1_000
+LONGEST_DESCRIPTION = 10_000
+LONGEST_NAME = 200
+"""Characters of a title, a description, and of a tag or category."""
+
+KEPT_REJECTIONS = 1_000
+"""Rejections that are kept to be shown; all of them are counted."""
+
+_TOP_REASONS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Cleaned:
+  """What is left.
+
+  Attributes:
+    items, people: by id; those of events nobody described have only their id,
+      those without events are kept.
+    events: by person (ids in order of code points), then time; events of one
+      second, or without times, stay in the order of the file.
+    counts: reason → records left out, refused or made.
+    rejections: the first `KEPT_REJECTIONS` refused rows and fields.
+  """
+
+  items: dict[str, Item]
+  people: dict[str, Person]
+  events: list[Event]
+  counts: dict[str, int]
+  rejections: list[Rejection]
+
+
+def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
+  """Brings records into one form, order and density.
+
+  In this order: texts are normalised; of items and people described twice the
+  first counts; events with impossible ids or times are refused; events of the
+  same person, product and second become one; ratings below `min_rating` go
+  (events without rating stay); people and products with too few events go,
+  again and again until none is left; events are sorted.
+
+  Cleaning what was cleaned changes nothing.
+
+  Raises:
+    UserError: if more than `max_bad_rows` of all rows were refused, or no event
+      of a data set with events is left.
+  """
+  gathered = _Gathered()
+  for record in records:
+    gathered.add(record)
+  counts = gathered.counts
+  events = gathered.events
+  columns = _Columns.of(events)
+  gathered.refuse(columns.untimed_among_timed, "time", "missing")
+  gathered.check(settings.max_bad_rows)
+  keep = ~columns.untimed_among_timed
+  keep &= ~_merge_repeated(events, columns, keep, counts)
+  keep &= ~_rated_low(events, keep, settings.min_rating, counts)
+  keep = _dense(columns, keep, settings, counts)
+  if events and not keep.any():
+    raise UserError(
+      "config.data",
+      f"no event of {len(events):,} is left ({_top(counts)})",
+      "some",
+      "lower min_rating, min_person_events or min_item_events",
+    )
+  rows = np.flatnonzero(keep)
+  order = np.lexsort((columns.times[rows], columns.person_ranks[rows]))
+  sorted_events = [events[row] for row in rows[order].tolist()]
+  for event in sorted_events:
+    if event.item not in gathered.items:
+      gathered.items[event.item] = Item(event.item)
+      counts["item known only from events"] += 1
+    if event.person not in gathered.people:
+      gathered.people[event.person] = Person(event.person)
+  return Cleaned(
+    gathered.items,
+    gathered.people,
+    sorted_events,
+    dict(+counts),
+    gathered.rejections,
+  )
+
+
+class _Gathered:
+  """Records in one form, apart by kind, and what was refused on the way."""
+
+  def __init__(self):
+    self.items: dict[str, Item] = {}
+    self.people: dict[str, Person] = {}
+    self.events: list[Event] = []
+    self.counts: collections.Counter[str] = collections.Counter()
+    self.rejections: list[Rejection] = []
+    self._rows = 0
+    self._refused: collections.Counter[str] = collections.Counter()
+    self._good_ids: set[str] = set()
+
+  def add(self, record: Record) -> None:
+    self._rows += 1
+    if isinstance(record, Event):
+      self._add_event(record)
+    elif isinstance(record, Rejection):
+      self._reject(record)
+    elif self._is_id(record.id, type(record).__name__.lower()):
+      described = self.items if isinstance(record, Item) else self.people
+      if record.id in described:
+        self.counts[f"repeated {type(record).__name__.lower()}"] += 1
+      elif isinstance(record, Item):
+        self.items[record.id] = _tidy_item(record)
+      else:
+        categories = _tidy_categories(record.categories)
+        self.people[record.id] = Person(record.id, categories)
+
+  def _add_event(self, event: Event) -> None:
+    if not self._is_id(event.person, "person"):
+      return
+    if not self._is_id(event.item, "item"):
+      return
+    if event.time is not None and (problem := time_problem(event.time)):
+      self._reject(Rejection("events", 0, "time", problem, str(event.time)))
+      return
+    if event.tags or event.categories:
+      event = dataclasses.replace(
+        event,
+        tags=_tidy_tags(event.tags),
+        categories=_tidy_categories(event.categories),
+      )
+    self.events.append(event)
+
+  def _is_id(self, id: str, field: str) -> bool:
+    if id in self._good_ids:
+      return True
+    if problem := id_problem(id):
+      self._reject(Rejection("records", 0, field, problem, shown(id)))
+      return False
+    self._good_ids.add(id)
+    return True
+
+  def _reject(self, rejection: Rejection) -> None:
+    field, reason = rejection.field, rejection.reason
+    self._refused[f"{field}: {reason}" if field else reason] += 1
+    if len(self.rejections) < KEPT_REJECTIONS:
+      self.rejections.append(rejection)
+
+  def refuse(
+    self, rows: Bool[np.ndarray, " E"], field: str, reason: str
+  ) -> None:
+    """Counts events that could only be judged beside the others."""
+    for row in np.flatnonzero(rows).tolist():
+      event = self.events[row]
+      self._reject(
+        Rejection("events", 0, field, reason, f"{event.person} {event.item}")
+      )
+
+  def check(self, max_bad_rows: float) -> None:
+    """Ends the run if too much was refused."""
+    refused = self._refused.total()
+    self.counts.update(self._refused)
+    if refused > max_bad_rows * self._rows:
+      raise UserError(
+        self.rejections[0].file,
+        f"{refused:,} of {self._rows:,} rows are bad ({_top(self._refused)}); "
+        f"the first is {self.rejections[0]}",
+        f"at most config.data.max_bad_rows = {max_bad_rows:g} of them",
+        "mend the file or raise config.data.max_bad_rows",
+      )
+
+
+def _top(counts: collections.Counter[str]) -> str:
+  top = counts.most_common(_TOP_REASONS)
+  return ", ".join(f"{count:,} x {reason}" for reason, count in top)
+
+
+def _tidy_item(item: Item) -> Item:
+  finite = {k: v for k, v in item.numbers.items() if np.isfinite(v)}
+  return dataclasses.replace(
+    item,
+    title=normalise(item.title, LONGEST_TITLE),
+    description=normalise(item.description, LONGEST_DESCRIPTION),
+    tags=_tidy_tags(item.tags),
+    numbers=finite,
+    categories=_tidy_categories(item.categories),
+  )
+
+
+def _tidy_tags(tags: Iterable[str]) -> tuple[str, ...]:
+  tidy = (normalise(tag, LONGEST_NAME) for tag in tags)
+  return tuple(dict.fromkeys(tag for tag in tidy if tag))
+
+
+def _tidy_categories(categories: Mapping[str, str]) -> dict[str, str]:
+  tidy = {k: normalise(v, LONGEST_NAME) for k, v in categories.items()}
+  return {name: value for name, value in tidy.items() if value}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+  """Events as arrays.
+
+  Attributes:
+    people, items: int64 [E] numbers in the order of first appearance.
+    person_ranks: int64 [E] numbers in the order of the people's ids.
+    times: int64 [E] seconds, or NO_TIME. Never float, which loses seconds.
+  """
+
+  people: np.ndarray
+  items: np.ndarray
+  person_ranks: np.ndarray
+  times: np.ndarray
+
+  @classmethod
+  def of(cls, events: list[Event]) -> _Columns:
+    people, person_ids = _numbered(event.person for event in events)
+    items, _ = _numbered(event.item for event in events)
+    ranks = np.empty(len(person_ids), np.int64)
+    by_id = sorted(range(len(person_ids)), key=person_ids.__getitem__)
+    ranks[by_id] = np.arange(len(person_ids))
+    times = (NO_TIME if e.time is None else e.time for e in events)
+    return cls(people, items, ranks[people], np.fromiter(times, np.int64))
+
+  @property
+  def untimed_among_timed(self) -> Bool[np.ndarray, " E"]:
+    """Events without a time, of people whose other events have one.
+
+    They cannot be put in order.
+    """
+    timed = self.times != NO_TIME
+    return ~timed & (np.bincount(self.people, timed)[self.people] > 0)
+
+
+def _numbered(ids: Iterable[str]) -> tuple[np.ndarray, list[str]]:
+  numbers: dict[str, int] = {}
+  column = (numbers.setdefault(id, len(numbers)) for id in ids)
+  return np.fromiter(column, np.int64), list(numbers)
+
+
+def _merge_repeated(
+  events: list[Event],
+  columns: _Columns,
+  keep: Bool[np.ndarray, " E"],
+  counts: collections.Counter[str],
+) -> Bool[np.ndarray, " E"]:
+  """Finds events that repeat an earlier one; it takes over what they add.
+
+  Without times there are none: order alone cannot tell a repetition from a
+  second purchase.
+  """
+  repeated = np.zeros(len(events), bool)
+  rows = np.flatnonzero(keep & (columns.times != NO_TIME))
+  keys = columns.times[rows], columns.items[rows], columns.people[rows]
+  order = np.lexsort(keys)
+  same = np.ones(max(len(rows) - 1, 0), bool)
+  for key in keys:
+    same &= key[order][1:] == key[order][:-1]
+  later = np.flatnonzero(same) + 1
+  repeated[rows[order[later]]] = True
+  counts["repeated event"] += len(later)
+  # The first event of each run of equal ones, and the others of the run.
+  starts = np.flatnonzero(np.append(True, ~same))
+  firsts = starts[np.searchsorted(starts, later, side="right") - 1]
+  groups: dict[int, list[Event]] = {}
+  for first, other in zip(
+    rows[order[firsts]].tolist(), rows[order[later]].tolist(), strict=True
+  ):
+    groups.setdefault(first, [events[first]]).append(events[other])
+  for first, group in groups.items():
+    events[first] = _merged(group)
+  return repeated
+
+
+def _merged(group: list[Event]) -> Event:
+  """One event of several: the first one's values, then what others add."""
+  first = group[0]
+  ratings = (e.rating for e in group if e.rating is not None)
+  tags = dict.fromkeys(tag for event in group for tag in event.tags)
+  categories: dict[str, str] = {}
+  for event in reversed(group):
+    categories |= event.categories
+  return dataclasses.replace(
+    first,
+    rating=next(ratings, None),
+    tags=tuple(tags),
+    categories=categories,
+  )
+
+
+def _rated_low(
+  events: list[Event],
+  keep: Bool[np.ndarray, " E"],
+  min_rating: float,
+  counts: collections.Counter[str],
+) -> Bool[np.ndarray, " E"]:
+  low = np.fromiter(
+    (e.rating is not None and e.rating < min_rating for e in events), bool
+  )
+  if min_rating == 0:  # all are kept, also where ratings may be negative
+    low[:] = False
+  counts["rated below min_rating"] += int((keep & low).sum())
+  return low
+
+
+def _dense(
+  columns: _Columns,
+  keep: Bool[np.ndarray, " E"],
+  settings: DataSettings,
+  counts: collections.Counter[str],
+) -> Bool[np.ndarray, " E"]:
+  """The k-core: leaves out sparse people and products until none is left."""
+  rows: Int64[np.ndarray, " kept"] = np.flatnonzero(keep)
+  while True:
+    people, items = columns.people[rows], columns.items[rows]
+    few_people = np.bincount(people)[people] < settings.min_person_events
+    few_items = np.bincount(items)[items] < settings.min_item_events
+    sparse = few_people | few_items
+    if not sparse.any():
+      break
+    counts["person below min_person_events"] += int(few_people.sum())
+    counts["item below min_item_events"] += int((few_items & ~few_people).sum())
+    rows = rows[~sparse]
+  dense = np.zeros_like(keep)
+  dense[rows] = True
+  return dense

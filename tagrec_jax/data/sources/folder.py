@@ -1,0 +1,252 @@
+"""Your own shop: a folder of plain tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.settings import DataSettings
+from tagrec_jax.data import values
+from tagrec_jax.data.records import Event, Item, Person, Record, Rejection
+from tagrec_jax.data.sources.rows import Row, records
+from tagrec_jax.data.sources.tables import csv_rows, jsonl_rows, parquet_rows
+
+_READERS: Mapping[str, Callable[[str], Iterator[Row | Rejection]]] = {
+  ".csv": csv_rows,
+  ".jsonl": jsonl_rows,
+  ".parquet": parquet_rows,
+}
+
+_ITEM_COLUMNS = (
+  "item_id",
+  "title",
+  "description",
+  "tags",
+  "price",
+  "year",
+  "brand",
+  "image",
+  "audio",
+)
+_EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "rating", "tags", "tag")
+_PREFIXES = ("number_", "category_", "context_")
+_SIMILAR = 0.8  # a column this like a known one is taken for a slip
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+  """Reads `items`, `events` and `people`, each .csv, .jsonl or .parquet.
+
+  There must be events or items; people may be absent. Columns in any order:
+
+  items
+    item_id         required
+    title           text
+    description     text
+    tags            'red|leather', or a list
+    price           a number that is not negative
+    year            a number
+    number_<name>   a number, kept as <name>
+    brand           a class
+    category_<name> a class, kept as <name>
+    image, audio    a file, its path seen from the folder
+  events
+    user_id         required
+    item_id         required; items known only from here have no content
+    timestamp       seconds since 1970 UTC, or ISO 8601 (UTC without a zone);
+                    without it, a person's events are in order of the file
+    rating          a number
+    tags or tag     the tags this person gave, as above; one tag
+    context_<name>  a class of the moment, kept as <name>
+  people
+    user_id         required
+    any other       a class, kept under its name
+
+  CSV is UTF-8 with a header; cells stay text, so '00123' stays '00123'.
+  Numbers are plain ('1234.5'): '1,234.50', '12 €', 'nan' and a negative price
+  are refused, never repaired. An item or a person goes without a refused field;
+  an event with one is refused whole. Every refusal is a `Rejection`. Other
+  columns of items and events are ignored, but an error if they look like a
+  slip ('timestmp').
+
+  Attributes:
+    folder: where the tables are.
+  """
+
+  folder: str
+
+  @classmethod
+  def from_settings(cls, settings: DataSettings) -> Folder:
+    return cls(settings.folder)
+
+  @property
+  def name(self) -> str:
+    return os.path.basename(os.path.abspath(self.folder))
+
+  def files(self) -> list[str]:
+    """The tables.
+
+    Raises:
+      UserError: if there is none, or one in two formats.
+    """
+    return list(self._tables().values())
+
+  def read(self) -> Iterator[Record]:
+    """Items, people, then events.
+
+    Raises:
+      UserError: if a table is missing or its columns are wrong.
+    """
+    tables = self._tables()
+    if "items" in tables:
+      rows = _rows(tables["items"], ("item_id",), _ITEM_COLUMNS)
+      yield from records(rows, self._item)
+    if "people" in tables:
+      yield from records(_rows(tables["people"], ("user_id",)), _person)
+    if "events" in tables:
+      rows = _rows(tables["events"], ("user_id", "item_id"), _EVENT_COLUMNS)
+      yield from records(rows, _event)
+
+  def _tables(self) -> dict[str, str]:
+    tables = {}
+    for table in ("items", "people", "events"):
+      paths = [os.path.join(self.folder, table + end) for end in _READERS]
+      there = [path for path in paths if os.path.isfile(path)]
+      if len(there) > 1:
+        found = " and ".join(os.path.basename(path) for path in there)
+        raise UserError(
+          self.folder, f"holds {found}", "one of them", "remove the other"
+        )
+      if there:
+        tables[table] = there[0]
+    if "events" not in tables and "items" not in tables:
+      raise UserError(
+        "config.data.folder",
+        f"'{self.folder}' holds no table",
+        "events or items, as .csv, .jsonl or .parquet",
+        "name the folder of your tables",
+      )
+    return tables
+
+  def _item(self, row: Row) -> Item:
+    return Item(
+      id=row.need("item_id", values.read_id),
+      title=row.maybe("title", values.read_text, ""),
+      description=row.maybe("description", values.read_text, ""),
+      tags=row.maybe("tags", values.read_tags, ()),
+      numbers=_numbers(row),
+      categories=_item_categories(row),
+      image=row.maybe("image", self._path, ""),
+      audio=row.maybe("audio", self._path, ""),
+    )
+
+  def _path(self, value: Any) -> str:
+    inner = values.read_text(value)
+    if not inner:
+      return ""
+    # A table must not make us open files elsewhere on the machine.
+    if os.path.isabs(inner) or ".." in inner.replace("\\", "/").split("/"):
+      raise values.BadValue("outside the folder")
+    if "\0" in inner:
+      raise values.BadValue("not a path")
+    return os.path.join(self.folder, inner)
+
+
+def _item_categories(row: Row) -> dict[str, str]:
+  categories = {"brand": row.maybe("brand", values.read_category, "")}
+  for column, name in _prefixed(row, "category_"):
+    categories[name] = row.maybe(column, values.read_category, "")
+  return _present(categories)
+
+
+def _numbers(row: Row) -> dict[str, float]:
+  numbers = {
+    "price": row.maybe("price", values.read_positive, None),
+    "year": row.maybe("year", values.read_number, None),
+  }
+  for column, name in _prefixed(row, "number_"):
+    numbers[name] = row.maybe(column, values.read_number, None)
+  return {k: number for k, number in numbers.items() if number is not None}
+
+
+def _person(row: Row) -> Person:
+  return Person(
+    row.need("user_id", values.read_id),
+    _present(
+      {
+        column: row.maybe(column, values.read_category, "")
+        for column in row.values
+        if column != "user_id"
+      }
+    ),
+  )
+
+
+def _event(row: Row) -> Event:
+  tag = row.refusing("tag", values.read_text).strip()
+  tags = row.refusing("tags", values.read_tags)
+  return Event(
+    person=row.need("user_id", values.read_id),
+    item=row.need("item_id", values.read_id),
+    time=row.refusing("timestamp", values.read_time),
+    rating=row.refusing("rating", values.read_number),
+    tags=(*tags, tag) if tag and tag not in tags else tags,
+    categories=_present(
+      {
+        name: row.refusing(column, values.read_category)
+        for column, name in _prefixed(row, "context_")
+      }
+    ),
+  )
+
+
+def _present(categories: Mapping[str, str]) -> dict[str, str]:
+  return {name: value for name, value in categories.items() if value}
+
+
+def _prefixed(row: Row, prefix: str) -> Iterator[tuple[str, str]]:
+  """The columns with a prefix, and their names without it."""
+  for column in row.values:
+    if column.startswith(prefix):
+      yield column, column.removeprefix(prefix)
+
+
+def _rows(
+  path: str, required: tuple[str, ...], known: tuple[str, ...] = ()
+) -> Iterator[Row | Rejection]:
+  """The rows of a table whose columns the first row shows to be right."""
+  end = os.path.splitext(path)[1]
+  checked = False
+  for row in _READERS[end](path):
+    if not checked and isinstance(row, Row):
+      checked = True
+      _check_columns(path, list(row.values), required, known)
+    yield row
+
+
+def _check_columns(
+  path: str, columns: list[str], required: tuple[str, ...], known: tuple
+) -> None:
+  for column in columns:
+    if column in known or column.startswith(_PREFIXES):
+      continue
+    slip = difflib.get_close_matches(column.lower(), known, 1, _SIMILAR)
+    if slip:
+      raise UserError(
+        path,
+        f"column '{column}' is not known",
+        f"'{slip[0]}', if that is meant",
+        "rename the column",
+      )
+  for name in required:
+    if name not in columns:
+      raise UserError(
+        path,
+        f"found the columns {', '.join(columns)}",
+        f"a column '{name}'",
+        "rename the column that holds it",
+      )
