@@ -49,11 +49,12 @@ class Markov:
     leaving_C = count_CC.sum(axis=1)
     # An item that nothing followed has only popularity, however small the
     # smoothing.
-    smoothing_C = np.where(leaving_C > 0, self.smoothing, 1.0)
+    smoothing_C = np.where(leaving_C > 0, self.smoothing, 1)
+    smoothing_C = smoothing_C.astype(np.float32)
     total_C = leaving_C + smoothing_C
     return scorers.FromHistory(
       sparse.csr_array(sparse.diags_array(1 / total_C) @ count_CC),
-      (smoothing_C / total_C).astype(np.float32),
+      smoothing_C / total_C,
       scorers.shares(scorers.item_counts(dataset)),
       self.decay,
     )
