@@ -1,0 +1,248 @@
+"""One training step on many devices, in two ways behind one interface.
+
+`JitBackend` compiles one program for a mesh and lets XLA split it: data,
+storage (fsdp) and layers (tensor). `PmapBackend` runs one program on each
+device with its own rows: plain data parallelism. Both compute the same numbers
+as one device, whatever the rows hold.
+
+A state is *live* while it trains; *saved* states look the same for every
+backend and mesh, so that a run can go on where another stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import (
+  Mesh,
+  NamedSharding,
+  PartitionSpec,
+  SingleDeviceSharding,
+)
+from jaxtyping import Array
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.rng import named_key
+from tagrec_jax.sharding import place, rules
+from tagrec_jax.training.recipe import Recipe
+from tagrec_jax.training.state import TrainState, new_state
+from tagrec_jax.training.step import Report, make_train_step
+
+HostBatch = Mapping[str, np.ndarray]
+
+
+class Backend(Protocol):
+  """How a recipe runs on the devices."""
+
+  recipe: Recipe
+
+  @property
+  def host_share(self) -> tuple[int, int]:
+    """(index, count): the part of each batch's rows this process makes."""
+    ...
+
+  def init_state(self) -> TrainState:
+    """The live state before the first step, born where it belongs."""
+    ...
+
+  def template(self) -> TrainState:
+    """The shapes, types and places of a saved state."""
+    ...
+
+  def saved(self, live: TrainState) -> TrainState: ...
+
+  def live(self, saved: TrainState) -> TrainState: ...
+
+  def place_batch(self, batch: HostBatch) -> dict[str, Array]: ...
+
+  def train_step(
+    self, live: TrainState, batch: Mapping[str, Array]
+  ) -> tuple[TrainState, Report]:
+    """One update; `live` is used up."""
+    ...
+
+  def fetch(self, report: Any) -> Any:
+    """A tree of a report's scalars, on the host."""
+    ...
+
+  def answering(self, live: TrainState) -> dict[str, Any]:
+    """The parameters to evaluate, for use in any jitted function."""
+    ...
+
+
+class JitBackend:
+  """One program for the whole mesh.
+
+  Args:
+    preset: which logical axes the mesh splits: a name of sharding/rules.py.
+  """
+
+  def __init__(self, recipe: Recipe, mesh: Mesh, preset: str):
+    self.recipe = recipe
+    self._mesh = mesh
+    whole = NamedSharding(mesh, PartitionSpec())
+    self._shapes = jax.eval_shape(lambda: new_state(recipe))
+    stored = rules.param_shardings(
+      self._shapes.params, recipe.axes, preset, mesh
+    )
+    self._shardings = _state_shardings(recipe, self._shapes, stored, whole)
+    # Storage is split over 'fsdp', work is not: each use gathers its parameter.
+    used = rules.without_axis(stored, "fsdp")
+    step = make_train_step(
+      recipe,
+      gather=lambda params: jax.lax.with_sharding_constraint(params, used),
+    )
+    self._step = jax.jit(
+      lambda state, batch: step(state, batch, named_key(recipe.seed, "train")),
+      out_shardings=(self._shardings, whole),
+      donate_argnums=0,
+    )
+
+  @property
+  def host_share(self) -> tuple[int, int]:
+    return place.host_share(self._mesh)
+
+  def init_state(self) -> TrainState:
+    make = jax.jit(
+      lambda: new_state(self.recipe), out_shardings=self._shardings
+    )
+    return make()
+
+  def template(self) -> TrainState:
+    return _with_shardings(self._shapes, self._shardings)
+
+  def saved(self, live: TrainState) -> TrainState:
+    return live
+
+  def live(self, saved: TrainState) -> TrainState:
+    return saved
+
+  def place_batch(self, batch: HostBatch) -> dict[str, Array]:
+    return place.place_batch(batch, self._mesh)
+
+  def train_step(
+    self, live: TrainState, batch: Mapping[str, Array]
+  ) -> tuple[TrainState, Report]:
+    return self._step(live, batch)
+
+  def fetch(self, report: Any) -> Any:
+    return jax.device_get(report)
+
+  def answering(self, live: TrainState) -> dict[str, Any]:
+    return live.answering
+
+
+class PmapBackend:
+  """One program for each device; every device holds the whole state.
+
+  A live state and a report have a leading axis of the devices.
+  """
+
+  def __init__(self, recipe: Recipe, devices: Sequence[jax.Device]):
+    if jax.process_count() > 1:
+      raise UserError(
+        "config.sharding.backend",
+        f"found 'pmap' on {jax.process_count()} processes",
+        "one process",
+        "set config.sharding.backend='jit'",
+      )
+    self.recipe = recipe
+    self._devices = list(devices)
+    step = make_train_step(recipe, axis_name="devices")
+    self._step = jax.pmap(
+      lambda state, batch: step(state, batch, named_key(recipe.seed, "train")),
+      axis_name="devices",
+      devices=self._devices,
+      donate_argnums=0,
+    )
+    # The second argument only says how many copies are wanted.
+    self._copy = jax.pmap(
+      lambda tree, _: tree,
+      axis_name="devices",
+      in_axes=(None, 0),
+      devices=self._devices,
+    )
+
+  @property
+  def host_share(self) -> tuple[int, int]:
+    return 0, 1
+
+  def init_state(self) -> TrainState:
+    return self.live(jax.jit(lambda: new_state(self.recipe))())
+
+  def template(self) -> TrainState:
+    shapes = jax.eval_shape(lambda: new_state(self.recipe))
+    place_ = SingleDeviceSharding(self._devices[0])
+    return _with_shardings(shapes, jax.tree.map(lambda _: place_, shapes))
+
+  def saved(self, live: TrainState) -> TrainState:
+    return _first(live)
+
+  def live(self, saved: TrainState) -> TrainState:
+    return self._copy(saved, np.arange(len(self._devices)))
+
+  def place_batch(self, batch: HostBatch) -> dict[str, Array]:
+    parts = len(self._devices)
+    for rows in batch.values():
+      place.check_rows(len(rows), parts, "config.pipeline.batch_rows")
+    split = {
+      name: rows.reshape(parts, len(rows) // parts, *rows.shape[1:])
+      for name, rows in batch.items()
+    }
+    mesh = Mesh(np.asarray(self._devices), ("devices",))
+    return jax.device_put(split, NamedSharding(mesh, PartitionSpec("devices")))
+
+  def train_step(
+    self, live: TrainState, batch: Mapping[str, Array]
+  ) -> tuple[TrainState, Report]:
+    return self._step(live, batch)
+
+  def fetch(self, report: Any) -> Any:
+    return jax.tree.map(lambda scalars: scalars[0], jax.device_get(report))
+
+  def answering(self, live: TrainState) -> dict[str, Any]:
+    return _first(live.answering)
+
+
+def _state_shardings(
+  recipe: Recipe, shapes: TrainState, stored: Any, whole: NamedSharding
+) -> TrainState:
+  """Averages and moments lie where their parameters lie."""
+
+  def follow(leaf: Any, param: Any, sharding: NamedSharding) -> NamedSharding:
+    # Factored moments are smaller than their parameter.
+    return sharding if leaf.shape == param.shape else whole
+
+  return TrainState(
+    step=whole,
+    params=stored,
+    opt_state=optax.tree_utils.tree_map_params(
+      recipe.optimizer.transform,
+      follow,
+      shapes.opt_state,
+      shapes.params,
+      stored,
+      transform_non_params=lambda _: whole,
+    ),
+    ema=stored if shapes.ema else {},
+    skipped=whole,
+    skipped_in_row=whole,
+    last_skipped=whole,
+  )
+
+
+def _with_shardings(shapes: Any, shardings: Any) -> Any:
+  return jax.tree.map(
+    lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
+    shapes,
+    shardings,
+  )
+
+
+def _first(live: Any) -> Any:
+  """The first device's copy."""
+  return jax.tree.map(lambda x: x.addressable_shards[0].data[0], live)

@@ -1,0 +1,151 @@
+"""One update: batch in, better parameters and sums out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from tagrec_jax.core.sums import Sum
+from tagrec_jax.training.recipe import Recipe
+from tagrec_jax.training.state import TrainState
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What one step tells; scalars that stay on the device until they are read.
+
+  Attributes:
+    sums: 'loss/<task>', 'loss', 'gradient_norm' (before clipping),
+      'update_norm', 'learning_rate': of applied updates only. 'skipped': the
+      fraction of steps that were not applied.
+    skipped_in_row, last_skipped: as in `TrainState`.
+    bad_leaf: index, among the leaves of the parameters, of the first whose
+      gradient is not finite; -1 if none is.
+  """
+
+  sums: dict[str, Sum]
+  skipped_in_row: Any
+  last_skipped: Any
+  bad_leaf: Any
+
+
+Step = Callable[[TrainState, Mapping[str, Array], Array], tuple[Any, Report]]
+
+
+def make_train_step(
+  recipe: Recipe,
+  axis_name: str | None = None,
+  gather: Callable[[Any], Any] = lambda params: params,
+) -> Step:
+  """(state, batch, key) → (state, report), to be compiled by a backend.
+
+  If the loss, the gradient or the update is not finite, nothing is applied:
+  parameters, optimizer state and averages stay as they are, bit for bit; the
+  step is counted and the next one takes the next batch.
+
+  Args:
+    axis_name: of the devices if each runs the step on its own rows; None if
+      the program sees the whole batch.
+    gather: where the parameters have to be while the losses are computed.
+  """
+
+  def all_sum(tree: Any) -> Any:
+    return jax.lax.psum(tree, axis_name) if axis_name else tree
+
+  def losses(
+    params: Any, batch: Mapping[str, Array], key: Array
+  ) -> tuple[Array, dict[str, Sum]]:
+    """This device's share of the global loss, and its own sums."""
+    shard = jax.lax.axis_index(axis_name) if axis_name else 0
+    sums = recipe.losses(gather(params), batch, key, shard)
+    loss = jnp.zeros(())
+    for task, weight in recipe.weights.items():
+      # A mean of the devices' means would weigh sparse devices too much.
+      counted = jax.lax.stop_gradient(all_sum(sums[task].weight))
+      loss += weight * Sum(sums[task].total, counted).mean()
+    return loss, {task: sums[task] for task in recipe.weights}
+
+  def step(
+    state: TrainState, batch: Mapping[str, Array], key: Array
+  ) -> tuple[TrainState, Report]:
+    key = jax.random.fold_in(key, state.step)
+    (loss, tasks), gradient = jax.value_and_grad(losses, has_aux=True)(
+      state.params, batch, key
+    )
+    loss, tasks, gradient = all_sum((loss, tasks, gradient))
+    updates, opt_state = recipe.optimizer.transform.update(
+      gradient, state.opt_state, state.params
+    )
+    squares_L = _squares(gradient)
+    norms = {
+      "gradient_norm": jnp.sqrt(squares_L.sum()),
+      "update_norm": jnp.sqrt(_squares(updates).sum()),
+    }
+    good = jnp.isfinite(loss + sum(norms.values()))
+    applied = state.step - state.skipped
+    after = _advance(recipe, state, updates, opt_state, good)
+    scalars = {
+      "loss": loss,
+      **norms,
+      "learning_rate": jnp.asarray(recipe.optimizer.schedule(applied)),
+    }
+    sums = {f"loss/{task}": value for task, value in tasks.items()}
+    sums |= {n: Sum(v, jnp.ones(())) for n, v in scalars.items()}
+    # One bad step must not spoil the means of the good ones around it.
+    sums = jax.tree.map(lambda x: jnp.where(good, x, jnp.zeros_like(x)), sums)
+    sums["skipped"] = Sum(jnp.where(good, 0.0, 1.0), jnp.ones(()))
+    bad_L = ~jnp.isfinite(squares_L)
+    bad_leaf = jnp.where(bad_L.any(), jnp.argmax(bad_L), -1)
+    return after, Report(
+      sums, after.skipped_in_row, after.last_skipped, bad_leaf
+    )
+
+  return step
+
+
+def _advance(
+  recipe: Recipe,
+  state: TrainState,
+  updates: Any,
+  opt_state: Any,
+  good: Array,
+) -> TrainState:
+  """The next state; all but the counters unchanged unless `good`."""
+  params = optax.apply_updates(state.params, updates)
+  # Early averages forget fast, or they would remember the random start.
+  applied = (state.step - state.skipped).astype(jnp.float32)
+  decay = jnp.minimum(recipe.ema_decay, (1 + applied) / (10 + applied))
+  ema = (
+    jax.tree.map(
+      lambda old, new: old * decay + new * (1 - decay), state.ema, params
+    )
+    if state.ema
+    else {}
+  )
+  kept = jax.tree.map(
+    lambda new, old: jnp.where(good, new, old),
+    (params, opt_state, ema),
+    (state.params, state.opt_state, state.ema),
+  )
+  bad = (~good).astype(jnp.int32)
+  return TrainState(
+    state.step + 1,
+    *kept,
+    skipped=state.skipped + bad,
+    skipped_in_row=jnp.where(good, 0, state.skipped_in_row + 1),
+    last_skipped=jnp.where(good, state.last_skipped, state.step),
+  )
+
+
+def _squares(tree: Any) -> Float[Array, "L"]:
+  """The sum of squares of each leaf."""
+  return jnp.stack(
+    [jnp.square(x.astype(jnp.float32)).sum() for x in jax.tree.leaves(tree)]
+  )

@@ -1,0 +1,109 @@
+"""Many devices compute what one device computes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.trees import named_leaves
+
+LAYOUTS = [
+  "data:8,1,1",
+  "fsdp:1,8,1",
+  "fsdp:2,4,1",
+  "tensor:2,1,4",
+  "fsdp_tensor:2,2,2",
+  "pmap",
+]
+
+
+def run(backend, batches):
+  state, reports = backend.init_state(), []
+  for batch in batches:
+    state, report = backend.train_step(state, backend.place_batch(batch))
+    reports.append(backend.fetch(report))
+  return jax.device_get(backend.saved(state)), reports
+
+
+@pytest.fixture(scope="module")
+def wanted(tiny):
+  batches = [tiny.batch(step) for step in range(3)]
+  return batches, run(tiny.backend("data:1,1,1"), batches)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_agree_with_one_device(tiny, wanted, layout):
+  batches, (state, reports) = wanted
+  found_state, found_reports = run(tiny.backend(layout), batches)
+  close = {"rtol": 1e-5, "atol": 1e-5}
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, **close),
+    (found_state, found_reports),
+    (state, reports),
+  )
+
+
+def test_the_loss_is_the_mean_over_all_rows(tiny, wanted):
+  """Against numpy, from the sums themselves."""
+  batches, (_, reports) = wanted
+  first = reports[0].sums
+  assert first["loss/items"].weight == (batches[0]["next"] >= 0).sum()
+  loss = sum(
+    weight * first[f"loss/{task}"].total / first[f"loss/{task}"].weight
+    for task, weight in tiny.recipe().weights.items()
+  )
+  np.testing.assert_allclose(first["loss"].total, loss, rtol=1e-6)
+
+
+def test_parameters_and_moments_are_born_split(tiny):
+  state = tiny.backend("fsdp_tensor:2,2,2").init_state()
+  parts = {
+    name: leaf.addressable_shards[0].data.shape
+    for name, leaf in named_leaves(state).items()
+    if name.endswith("up.kernel")
+  }
+  # params, ema, and Adam's two moments: [8, 16] over fsdp=2, tensor=2.
+  assert len(parts) == 4
+  assert set(parts.values()) == {(4, 8)}
+
+
+def test_factored_moments_are_kept_whole(tiny):
+  recipe = tiny.recipe(dataclasses.replace(tiny.optimizer, name="adafactor"))
+  backend = tiny.make_backend("fsdp:1,8,1", recipe)
+  state, _ = backend.train_step(
+    backend.init_state(), backend.place_batch(tiny.batch(0))
+  )
+  assert int(state.step) == 1
+
+
+@pytest.mark.parametrize("layout", ["fsdp_tensor:2,2,2", "pmap"])
+def test_compiled_once_and_donated(tiny, layout):
+  backend = tiny.backend(layout)
+  state = backend.init_state()
+  for step in range(3):
+    before = state
+    state, _ = backend.train_step(state, backend.place_batch(tiny.batch(step)))
+  assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
+  assert len(backend.recipe.losses.traces) == 1
+
+
+def test_a_saved_state_comes_alive_in_another_backend(tiny):
+  one, many = tiny.backend("data:1,1,1"), tiny.backend("pmap")
+  template = many.template()
+  saved = jax.device_put(
+    jax.device_get(one.saved(one.init_state())),
+    jax.tree.map(lambda leaf: leaf.sharding, template),
+  )
+  back = many.saved(many.live(saved))
+  jax.tree.map(np.testing.assert_array_equal, back, one.init_state())
+
+
+def test_rows_that_do_not_divide_are_an_error(tiny):
+  batch = {name: rows[:6] for name, rows in tiny.batch(0).items()}
+  for layout in ("data:8,1,1", "pmap"):
+    with pytest.raises(UserError, match="found 6 rows on 8"):
+      tiny.backend(layout).place_batch(batch)
