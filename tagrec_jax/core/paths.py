@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 
@@ -9,6 +10,10 @@ def cache_folder(named: str = "") -> pathlib.Path:
   """The folder of prepared data and downloads; need not exist yet.
 
   Args:
-    named: `config.data.cache_dir`; '' stands for ~/.cache/tagrec_jax.
+    named: `config.data.cache_dir`; '' stands for tagrec_jax in the user's cache
+      ($XDG_CACHE_HOME, or ~/.cache).
   """
-  return pathlib.Path(named or "~/.cache/tagrec_jax").expanduser()
+  if named:
+    return pathlib.Path(named).expanduser()
+  caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+  return caches.expanduser() / "tagrec_jax"
