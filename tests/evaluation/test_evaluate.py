@@ -53,7 +53,7 @@ SCORES = [
   [5, 4, 3, 2, 1],  # unknown target
   [5, 4, 3, 2, 1],  # the target 0 was seen
 ]
-QUESTIONS = ([1, 2, -1, 0], [[0], [-1], [4], [0]], [1, 0, 7, 30], SCORES)
+QUESTIONS = ([1, 2, -1, 0], [[0], [-1], [-1], [0]], [1, 0, 7, 30], SCORES)
 
 
 def test_hand_worked():
