@@ -10,23 +10,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tagrec_jax.core import errors, machine, paths
+from experiments import command
+from tagrec_jax.core import machine, paths
 
 _CACHE_DIR = flags.DEFINE_string(
   "cache_dir", "", "config.data.cache_dir of your runs; '': the default"
 )
 
 
-@errors.one_line
 def main(argv: Sequence[str]) -> None:
   """Prints the findings, then the fixes in full, and exits."""
   del argv
-  logging.set_verbosity(logging.WARNING)  # JAX tells of devices it tries
   findings = machine.examine(paths.cache_folder(_CACHE_DIR.value))
   wrong = [f for f in findings if f.fix and f.necessary]
   table = Table("", "what", "found", "wanted")
@@ -46,4 +45,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  command.run(main)

@@ -15,12 +15,17 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.spec import Part, Spec
+from tagrec_jax.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
   from jaxtyping import Array
 
   from tagrec_jax.core.sums import Sum
   from tagrec_jax.data.dataset import Dataset
+  from tagrec_jax.data.pipeline import TrainBatches
+  from tagrec_jax.layers.noise import Noise
+  from tagrec_jax.training.parallel import Backend
+  from tagrec_jax.training.recipe import Recipe
 
 SOURCES = Registry(
   "config.data.source",
@@ -57,6 +62,34 @@ TAG_OBJECTIVES = Registry(
   },
 )
 
+OPTIMIZERS = Registry(
+  "config.optimizer.name",
+  {
+    name: f"tagrec_jax.training.optimizer:{name}"
+    for name in ("adam", "adamw", "adagrad", "lion", "sgd", "adafactor")
+  },
+)
+ITEM_BASELINES = Registry(
+  "config.evaluation.baselines",
+  {
+    "popularity": "tagrec_jax.models.baselines.popularity:Popularity",
+    "recent_popularity": (
+      "tagrec_jax.models.baselines.popularity:RecentPopularity"
+    ),
+    "item_knn": "tagrec_jax.models.baselines.item_knn:ItemKNN",
+    "markov": "tagrec_jax.models.baselines.markov:Markov",
+  },
+)
+TAG_BASELINES = Registry(
+  "tag baselines",
+  {
+    "tag_popularity": "tagrec_jax.models.baselines.tags:TagPopularity",
+    "person_tag_popularity": (
+      "tagrec_jax.models.baselines.tags:PersonTagPopularity"
+    ),
+  },
+)
+
 
 def settings(config: Mapping[str, Any]) -> Settings:
   """Checks a whole config: keys, types, ranges and names.
@@ -69,6 +102,10 @@ def settings(config: Mapping[str, Any]) -> Settings:
   HISTORY_ENCODERS.check(checked.model.history)
   ITEM_OBJECTIVES.check(checked.objective.items)
   TAG_OBJECTIVES.check(checked.objective.tags)
+  OPTIMIZERS.check(checked.optimizer.name)
+  PROTOCOLS.check(checked.evaluation.protocol)
+  for name in checked.evaluation.baselines:
+    ITEM_BASELINES.check(name)
   return checked
 
 
@@ -117,6 +154,56 @@ class Model:
   losses: Callable[..., dict[str, Sum]]
   weights: dict[str, float]
   scores: Callable[[dict, Mapping[str, Array]], dict[str, Array]]
+
+
+def recipe(checked: Settings, made: Model) -> Recipe:
+  """What a training step has to know."""
+  from tagrec_jax.training.optimizer import make_optimizer
+  from tagrec_jax.training.recipe import Recipe
+
+  return Recipe(
+    init=made.init,
+    axes=made.axes,
+    losses=made.losses,
+    weights=made.weights,
+    optimizer=make_optimizer(
+      OPTIMIZERS[checked.optimizer.name],
+      checked.optimizer,
+      checked.train.steps,
+    ),
+    ema_decay=checked.optimizer.ema_decay,
+    seed=checked.seed,
+  )
+
+
+def backend(checked: Settings, made: Recipe) -> Backend:
+  """The devices of a config, ready to train."""
+  import jax
+
+  from tagrec_jax.sharding.mesh import make_mesh
+  from tagrec_jax.training.parallel import JitBackend, PmapBackend
+
+  if checked.sharding.backend == "pmap":
+    return PmapBackend(made, jax.local_devices())
+  mesh = make_mesh(checked.sharding, jax.devices())
+  return JitBackend(made, mesh, checked.sharding.preset)
+
+
+def train_batches(
+  checked: Settings, prepared: Dataset, share: tuple[int, int]
+) -> TrainBatches:
+  """step → this host's share (index, count) of the batch."""
+  from tagrec_jax.data.pipeline import TrainBatches
+
+  return TrainBatches(
+    prepared,
+    checked.pipeline,
+    moment=checked.model.moment,
+    person=checked.model.person,
+    seed=checked.seed,
+    host=share[0],
+    hosts=share[1],
+  )
 
 
 def model(checked: Settings, prepared: Dataset) -> Model:

@@ -1,0 +1,41 @@
+"""Trains a model and tells how good it is.
+
+Run: python -m experiments.train --config=configs/quickstart.py \
+  --workdir=runs/quickstart
+
+The same command goes on with an interrupted run. Single values change by
+`--config.model.width=128`; `--config=configs/x.py:tiny` runs any experiment in
+under a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import command
+_CONFIG = config_flags.DEFINE_config_file("config", None, "a file of configs/")
+_WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run")
+_RESTORE = flags.DEFINE_enum(
+  "restore",
+  "auto",
+  ["auto", "none"],
+  "auto: go on from the newest checkpoint; none: start anew, which is refused "
+  "in a folder that holds checkpoints",
+)
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(argv: Sequence[str]) -> None:
+  """Checks the config before JAX starts, then trains."""
+  del argv
+  settings = command.settings(_CONFIG)
+  from tagrec_jax.run.train import train
+
+  train(settings, _WORKDIR.value, restore=_RESTORE.value)
+
+
+if __name__ == "__main__":
+  command.run(main)

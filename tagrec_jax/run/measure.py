@@ -1,0 +1,135 @@
+"""Measure a model, and the baselines beside it, on held-out questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from tagrec_jax import build
+from tagrec_jax.core.settings import Settings
+from tagrec_jax.data.dataset import Dataset, Questions
+from tagrec_jax.data.pipeline import question_batches
+from tagrec_jax.evaluation.evaluate import evaluate, evaluate_tags
+from tagrec_jax.evaluation.report import Report
+from tagrec_jax.models.baselines.scorers import item_counts
+
+Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+OURS = "tagrec_jax"
+
+
+class Measure:
+  """The held-out questions of one split under one protocol.
+
+  Args:
+    split: 'valid' or 'test'.
+    protocol: a name of evaluation/protocols.py.
+    people: ask only this many, drawn by the seed; 0 asks everybody.
+    intervals: bootstrap 95 % intervals, which cost a second.
+  """
+
+  def __init__(
+    self,
+    settings: Settings,
+    dataset: Dataset,
+    split: str,
+    *,
+    protocol: str = "",
+    people: int = 0,
+    intervals: bool = True,
+  ):
+    self._settings = settings
+    self._dataset = dataset
+    self._protocol = build.PROTOCOLS[protocol or settings.evaluation.protocol]
+    self._questions = _some(getattr(dataset, split), people, settings.seed)
+    self._counts = item_counts(dataset)
+    self._common = {
+      "cutoffs": settings.evaluation.cutoffs,
+      "bootstrap_samples": (
+        settings.evaluation.bootstrap_samples if intervals else 0
+      ),
+      "seed": settings.seed,
+    }
+    self._passport = {
+      "data": dataset.name,
+      "data fingerprint": dataset.fingerprint,
+      "split": f"{settings.data.split}, {split}",
+      "seed": settings.seed,
+    }
+
+  def items(self, scores: Callable[..., Any], model: str) -> Report:
+    """The places of the products people took, for scores [B, C]."""
+    return evaluate(
+      scores,
+      self._batches(),
+      protocol=self._protocol,
+      item_counts=self._counts,
+      passport=self._passport | {"model": model},
+      **self._common,
+    )
+
+  def tags(self, scores: Callable[..., Any], model: str) -> Report:
+    """The places of the tags of the products people took."""
+    return evaluate_tags(
+      scores,
+      self._batches(),
+      self._dataset.product["tags"],
+      num_tags=self._dataset.spec.num_tags,
+      passport=self._passport | {"model": model},
+      **self._common,
+    )
+
+  def all(self, scores: Scores) -> dict[str, dict[str, Report]]:
+    """target → model → report, with the baselines first and ours last."""
+    reports = {"items": self._beside(self.items, build.ITEM_BASELINES, scores)}
+    if self._settings.objective.tags_weight:
+      reports["tags"] = self._beside(self.tags, build.TAG_BASELINES, scores)
+    return reports
+
+  def _beside(
+    self, measure: Callable[..., Report], table: Any, scores: Scores
+  ) -> dict[str, Report]:
+    target = measure.__name__
+    wanted = self._settings.evaluation.baselines
+    names = [n for n in table.names if n in wanted or target == "tags"]
+    reports = {
+      name: measure(table[name]().fit(self._dataset), name) for name in names
+    }
+    ours = measure(lambda batch: scores(batch)[target], self._settings.name)
+    return reports | {OURS: ours}
+
+  def _batches(self):
+    return question_batches(
+      self._dataset,
+      self._questions,
+      self._settings.pipeline,
+      batch_people=self._settings.evaluation.batch_people,
+      moment=self._settings.model.moment,
+      person=self._settings.model.person,
+    )
+
+
+def scorer(scores: Callable[..., Any], params: Any) -> Scores:
+  """The compiled model with its parameters, as evaluation asks it.
+
+  What only the ranking reads stays on the host: a history of another length
+  would otherwise compile the model again.
+  """
+  compiled = jax.jit(scores)
+  unread = ("seen_ids", "target_ids", "history_lengths", "mask")
+
+  def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    read = {k: v for k, v in batch.items() if k not in unread}
+    return compiled(params, read)
+
+  return ask
+
+
+def _some(questions: Questions, people: int, seed: int) -> Questions:
+  if not people or people >= len(questions.people):
+    return questions
+  chosen = np.random.default_rng(seed).permutation(len(questions.people))
+  chosen = np.sort(chosen[:people])
+  return Questions(questions.people[chosen], questions.events[chosen])
