@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
 
+from tagrec_jax.core import files
 from tagrec_jax.core.errors import StorageError
 from tagrec_jax.evaluation.slices import Slice
 
@@ -35,32 +37,37 @@ class Report:
   passport: dict[str, Any]
   ranks_PM: np.ndarray
 
-  def to_json(self) -> str:
-    """Everything but the ranks, as strict JSON."""
+  def to_dict(self) -> dict[str, Any]:
+    """Everything but the ranks, as values that JSON can hold."""
     fields = {
       field.name: getattr(self, field.name)
       for field in dataclasses.fields(self)
       if field.name != "ranks_PM"
     }
     fields["slices"] = [dataclasses.asdict(part) for part in self.slices]
-    return json.dumps(fields, indent=2, allow_nan=False)
+    return fields
 
-  def save(self, path: str) -> None:
+  def to_json(self) -> str:
+    """`to_dict` as text; a NaN is refused."""
+    return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+  def save(self, path: str | os.PathLike[str]) -> None:
     """Writes `path` (JSON) and, beside it, `path`.ranks.npy.
 
     Raises:
-      StorageError: the disk did not take it; an older file stays whole.
+      StorageError: the disk did not take it; older files stay whole.
     """
+    report = pathlib.Path(path)
+    ranks = report.with_name(report.name + ".ranks.npy")
+    part = ranks.with_name(ranks.name + ".part")
     try:
-      with open(f"{path}.ranks.npy.part", "wb") as file:
+      with part.open("wb") as file:
         np.save(file, self.ranks_PM, allow_pickle=False)
-      os.replace(f"{path}.ranks.npy.part", f"{path}.ranks.npy")
-      with open(f"{path}.part", "w", encoding="utf-8") as file:
-        file.write(self.to_json() + "\n")
-      os.replace(f"{path}.part", path)
+      part.replace(ranks)
+      files.write_json(report, self.to_dict())
     except OSError as error:
       raise StorageError(
-        path,
+        str(path),
         f"cannot write the report ({error.strerror})",
         "a folder with space that may be written",
         "choose another folder",
