@@ -109,3 +109,21 @@ def get_config() -> ml_collections.ConfigDict:
   evaluation.baselines = ("popularity", "item_knn", "markov")
 
   return config
+
+
+def shrink(config: ml_collections.ConfigDict) -> None:
+  """Makes any experiment end in under a minute on a CPU, for ':tiny'."""
+  config.model.width = 16
+  config.model.hidden = 32
+  config.model.layers = 1
+  config.model.heads = 2
+  config.pipeline.max_history = min(config.pipeline.max_history, 32)
+  config.pipeline.row_length = 64
+  config.pipeline.batch_rows = 8
+  config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 5)
+  config.train.steps = 40
+  config.train.log_every = 5
+  config.train.evaluate_every = 20
+  config.checkpoint.save_every = 20
+  config.evaluation.max_valid_people = 256
+  config.evaluation.bootstrap_samples = 100

@@ -36,12 +36,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
 def settings(config: flags.FlagHolder) -> Settings:
   """The checked settings of a --config flag."""
   try:
-    values = config.value
+    values = config.value.to_dict()
   except OSError as error:  # told on first use, not when flags are read
     raise UserError(
       "--config", _last_line(error), "a file with a get_config", "see configs/"
     ) from error
-  return build.settings(values.to_dict())
+  return build.settings(values)
 
 
 def _told(error: Exception) -> UserError:

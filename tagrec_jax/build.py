@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tagrec_jax.core import settings as settings_lib
+from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
@@ -107,6 +108,13 @@ def settings(config: Mapping[str, Any]) -> Settings:
   for name in checked.evaluation.baselines:
     ITEM_BASELINES.check(name)
   return checked
+
+
+def targets(checked: Settings) -> tuple[str, ...]:
+  """What the model of a config is asked for: 'items', 'tags' or both."""
+  objective = checked.objective
+  wanted = {"items": objective.items_weight, "tags": objective.tags_weight}
+  return tuple(target for target, weight in wanted.items() if weight > 0)
 
 
 def dataset(checked: Settings) -> Dataset:
@@ -217,8 +225,7 @@ def model(checked: Settings, prepared: Dataset) -> Model:
   from tagrec_jax.models.recommender import Recommender
 
   objective = checked.objective
-  weights = {"items": objective.items_weight, "tags": objective.tags_weight}
-  weights = {target: w for target, w in weights.items() if w > 0}
+  weights = {t: getattr(objective, f"{t}_weight") for t in targets(checked)}
   losses_of = {
     "items": ITEM_OBJECTIVES[objective.items].from_settings(objective),
     "tags": TAG_OBJECTIVES[objective.tags].from_settings(objective),
@@ -233,7 +240,7 @@ def model(checked: Settings, prepared: Dataset) -> Model:
       prepared.spec,
       history=HISTORY_ENCODERS[checked.model.history],
       max_positions=checked.pipeline.max_history,
-      targets=tuple(weights),
+      targets=targets(checked),
       rngs=nnx.Rngs(params=key),
     )
 
@@ -249,16 +256,16 @@ def model(checked: Settings, prepared: Dataset) -> Model:
   ) -> dict[str, Sum]:
     queries = call(params, batch, Noise(key, shard))
     next_BT = batch["target_ids"]
-    targets = {"items": next_BT}
+    right = {"items": next_BT}
     if tags_CM is not None:
       rows_BTM = tags_CM[jnp.maximum(next_BT, 0)]
-      targets["tags"] = jnp.where((next_BT >= 0)[..., None], rows_BTM, -1)
+      right["tags"] = jnp.where((next_BT >= 0)[..., None], rows_BTM, UNKNOWN)
     return {
       target: losses_of[target](
         q.query_BTD,
         q.vectors_CD,
         q.bias_C,
-        targets[target],
+        right[target],
         jax.random.fold_in(key, number),
       )
       for number, (target, q) in enumerate(queries.items())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from tagrec_jax import build
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset, Questions
-from tagrec_jax.data.pipeline import question_batches
+from tagrec_jax.data.pipeline import Batch, question_batches
 from tagrec_jax.evaluation.evaluate import evaluate, evaluate_tags
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.models.baselines.scorers import item_counts
@@ -81,26 +82,29 @@ class Measure:
       **self._common,
     )
 
-  def all(self, scores: Scores) -> dict[str, dict[str, Report]]:
+  def all(
+    self, scores: Scores, baselines: bool = True
+  ) -> dict[str, dict[str, Report]]:
     """target → model → report, with the baselines first and ours last."""
-    reports = {"items": self._beside(self.items, build.ITEM_BASELINES, scores)}
-    if self._settings.objective.tags_weight:
-      reports["tags"] = self._beside(self.tags, build.TAG_BASELINES, scores)
+    chosen = self._settings.evaluation.baselines
+    asked = {
+      "items": (self.items, build.ITEM_BASELINES, chosen),
+      "tags": (self.tags, build.TAG_BASELINES, build.TAG_BASELINES.names),
+    }
+    reports = {}
+    for target in build.targets(self._settings):
+      measure, table, names = asked[target]
+      reports[target] = {
+        name: measure(table[name]().fit(self._dataset), name)
+        for name in names
+        if baselines
+      }
+      # `target` is bound now: the loop goes on before a lambda would read it.
+      ours = functools.partial(_one, scores, target)
+      reports[target][OURS] = measure(ours, self._settings.name)
     return reports
 
-  def _beside(
-    self, measure: Callable[..., Report], table: Any, scores: Scores
-  ) -> dict[str, Report]:
-    target = measure.__name__
-    wanted = self._settings.evaluation.baselines
-    names = [n for n in table.names if n in wanted or target == "tags"]
-    reports = {
-      name: measure(table[name]().fit(self._dataset), name) for name in names
-    }
-    ours = measure(lambda batch: scores(batch)[target], self._settings.name)
-    return reports | {OURS: ours}
-
-  def _batches(self):
+  def _batches(self) -> Iterator[Batch]:
     return question_batches(
       self._dataset,
       self._questions,
@@ -109,6 +113,10 @@ class Measure:
       moment=self._settings.model.moment,
       person=self._settings.model.person,
     )
+
+
+def _one(scores: Scores, target: str, batch: Mapping[str, Any]) -> Any:
+  return scores(batch)[target]
 
 
 def scorer(scores: Callable[..., Any], params: Any) -> Scores:

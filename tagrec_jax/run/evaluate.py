@@ -1,0 +1,81 @@
+"""Measure a trained model again, under any protocol."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from tagrec_jax import build
+from tagrec_jax.core.settings import Settings
+from tagrec_jax.evaluation import table
+from tagrec_jax.evaluation.report import Report
+from tagrec_jax.run import trained
+from tagrec_jax.run.measure import OURS, Measure
+
+SHOWN = {
+  "items": ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10"),
+  "tags": ("precision@1", "recall@5", "ndcg@5"),
+}
+
+
+def evaluate(
+  workdir: str,
+  *,
+  split: str = "test",
+  protocols: Sequence[str] = (),
+  checkpoint: str = "best",
+  baselines: bool = True,
+  output: str = "",
+) -> dict[str, dict[str, dict[str, Report]]]:
+  """Prints a table for each protocol and target, and keeps the reports.
+
+  Returns:
+    protocol → target → model → report.
+  """
+  for name in protocols:
+    build.PROTOCOLS.check(name)
+  run = trained.load(workdir, checkpoint)
+  folder = pathlib.Path(output or pathlib.Path(workdir) / "evaluation")
+  console = Console()
+  console.print(f"{workdir}, step {run.step}, {split}")
+  found = {}
+  for protocol in protocols or (run.settings.evaluation.protocol,):
+    measure = Measure(run.settings, run.dataset, split, protocol=protocol)
+    found[protocol] = measure.all(run.scores, baselines=baselines)
+    show(console, run.settings, found[protocol], split)
+    save(folder, found[protocol], split, protocol)
+  return found
+
+
+def show(
+  console: Console,
+  settings: Settings,
+  reports: Mapping[str, Mapping[str, Report]],
+  split: str,
+) -> None:
+  """A table for each target, the slices of our own model below the first."""
+  for target, models in reports.items():
+    known = set(models[OURS].metrics)
+    names = [name for name in SHOWN[target] if name in known]
+    compared = table.compare(models, names=names, ours=OURS)
+    compared.title = f"{settings.name}: {target}, {split}"
+    console.print(compared)
+  slices = next(iter(reports.values()))[OURS]
+  if slices.slices:
+    console.print(table.slices_table(slices))
+
+
+def save(
+  folder: pathlib.Path,
+  reports: Mapping[str, Mapping[str, Report]],
+  split: str,
+  protocol: str,
+) -> None:
+  """One JSON file for each target and model, with its passport."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for target, models in reports.items():
+    for model, report in models.items():
+      name = f"{split}-{protocol}-{target}-{model}.json"
+      report.save(str(folder / name))

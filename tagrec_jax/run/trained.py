@@ -1,0 +1,76 @@
+"""A trained model out of the folder of its run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from tagrec_jax import build
+from tagrec_jax.checkpoint import reader
+from tagrec_jax.checkpoint.meta import check_vocabularies
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.rng import named_key
+from tagrec_jax.core.settings import Settings
+from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.run.measure import Scores, scorer
+
+CONFIG = "config.json"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """Attributes: settings and data of the run, the model as it is asked, and
+  the step its parameters are of."""
+
+  settings: Settings
+  dataset: Dataset
+  scores: Scores
+  step: int
+
+
+def load(workdir: str, which: str = "best") -> Trained:
+  """Reads config, data and parameters of a run.
+
+  Args:
+    which: 'best' by the watched metric, 'latest', or a step.
+
+  Raises:
+    UserError: if the folder holds no run, or its data has changed.
+  """
+  folder = pathlib.Path(workdir)
+  settings = build.settings(_read_config(folder / CONFIG))
+  dataset = build.dataset(settings)
+  model = build.model(settings, dataset)
+  template = jax.eval_shape(model.init, named_key(settings.seed, "params"))
+  params, meta = reader.restore_params(
+    folder / CHECKPOINTS, template, int(which) if which.isdecimal() else which
+  )
+  where = f"checkpoint of step {meta['step']}"
+  check_vocabularies(meta, vocabularies(dataset), where)
+  return Trained(settings, dataset, scorer(model.scores, params), meta["step"])
+
+
+def vocabularies(dataset: Dataset) -> Mapping[str, tuple[int, str]]:
+  """name → (ids, fingerprint) of those that parameters have rows for."""
+  return {
+    "items": (len(dataset.items), dataset.items.fingerprint),
+    "tags": (len(dataset.tags), dataset.tags.fingerprint),
+  }
+
+
+def _read_config(path: pathlib.Path) -> Mapping[str, Any]:
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except (OSError, ValueError) as error:
+    raise UserError(
+      str(path),
+      f"cannot be read ({error})",
+      "the config that experiments.train writes",
+      "name the folder of a run in --workdir",
+    ) from error
