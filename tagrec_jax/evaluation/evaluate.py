@@ -13,7 +13,7 @@ from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.decoding import topk
 from tagrec_jax.evaluation import bootstrap, metrics, ranking, slices
-from tagrec_jax.evaluation.protocols import UNMASKED, Protocol
+from tagrec_jax.evaluation.protocols import TAG_PASSPORT, Protocol
 from tagrec_jax.evaluation.report import Report
 
 Batch = Mapping[str, Any]
@@ -51,32 +51,20 @@ def evaluate(
   answers = _Answers()
   repeats = 0
   for batch in batches:
-    mask_B, target_B = batch["mask"], batch["target_ids"]
-    scores_BC = _scores(score, batch, len(item_counts))
     ranks_B, lists_BK = ranking.ranks_and_lists(
-      scores_BC,
-      jnp.asarray(target_B),
+      _scores(score, batch, len(item_counts)),
+      jnp.asarray(batch["target_ids"]),
       jnp.asarray(batch["seen_ids"]),
       protocol,
       max(cutoffs),
     )
-    known_B1 = (target_B >= 0)[:, None]
-    repeat_B = ((batch["seen_ids"] == target_B[:, None]) & known_B1).any(axis=1)
-    repeats += int((repeat_B & mask_B).sum())
-    answers.add(batch, np.asarray(ranks_B)[:, None], lists_BK, mask_B)
+    repeats += int((_repeats(batch) & batch["mask"]).sum())
+    answers.add(batch, ranks_B[:, None], lists_BK, batch["mask"])
   ranks_PM, lists_PK, target_P, lengths_P = answers.join("person to ask")
-  values, intervals = _measure(
-    metrics.ITEM_METRICS,
-    cutoffs,
-    ranks_PM,
-    lists_PK,
-    len(item_counts),
-    bootstrap_samples,
-    seed,
-  )
+  names, size = metrics.ITEM_METRICS, len(item_counts)
   return Report(
-    values,
-    intervals,
+    _means(names, cutoffs, ranks_PM, lists_PK, size),
+    _intervals(names, cutoffs, ranks_PM, bootstrap_samples, seed),
     people={
       "people": len(ranks_PM),
       "unknown_targets": int((target_P < 0).sum()),
@@ -89,7 +77,7 @@ def evaluate(
     passport={
       **passport,
       **protocol.passport(),
-      "catalogue": len(item_counts),
+      "catalogue": size,
       "bootstrap": _bootstrap_sentence(bootstrap_samples, seed),
     },
     ranks_PM=ranks_PM,
@@ -136,18 +124,10 @@ def evaluate_tags(
     lists_BK, _ = topk.top_k(scores_BC, max(cutoffs), none_seen_BH)
     answers.add(batch, ranks_BM, lists_BK, mask_B & tagged_B)
   ranks_PM, lists_PK, _, lengths_P = answers.join("next item with tags")
-  values, intervals = _measure(
-    metrics.TAG_METRICS,
-    cutoffs,
-    ranks_PM,
-    lists_PK,
-    num_tags,
-    bootstrap_samples,
-    seed,
-  )
+  names = metrics.TAG_METRICS
   return Report(
-    values,
-    intervals,
+    _means(names, cutoffs, ranks_PM, lists_PK, num_tags),
+    _intervals(names, cutoffs, ranks_PM, bootstrap_samples, seed),
     people={
       "people": len(ranks_PM),
       "unknown_targets": unknown,
@@ -156,11 +136,7 @@ def evaluate_tags(
     slices=tuple(slices.by_history(ranks_PM, lengths_P)),
     passport={
       **passport,
-      "protocol": "tags",
-      "candidates": "the whole tag vocabulary",
-      "relevant": "all tags of the item taken next",
-      "ties": UNMASKED.passport()["ties"],
-      "dropped people": "those whose next item is unknown or has no tags",
+      **TAG_PASSPORT,
       "catalogue": num_tags,
       "bootstrap": _bootstrap_sentence(bootstrap_samples, seed),
     },
@@ -203,29 +179,47 @@ class _Answers:
     )
 
 
-def _measure(
+def _means(
   names: Sequence[str],
   cutoffs: Sequence[int],
   ranks_PM: np.ndarray,
   lists_PK: np.ndarray,
   catalogue: int,
+) -> dict[str, float]:
+  """The named metrics at every cutoff."""
+  return {
+    f"{name}@{k}": metrics.LIST_METRICS[name](lists_PK, k, catalogue)
+    if name in metrics.LIST_METRICS
+    else float(metrics.RANK_METRICS[name](ranks_PM, k).mean())
+    for name in names
+    for k in cutoffs
+  }
+
+
+def _intervals(
+  names: Sequence[str],
+  cutoffs: Sequence[int],
+  ranks_PM: np.ndarray,
   samples: int,
   seed: int,
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-  """Means and intervals of the named metrics at every cutoff."""
-  values: dict[str, float] = {}
-  intervals: dict[str, tuple[float, float]] = {}
-  for name in names:
-    for k in cutoffs:
-      full_name = f"{name}@{k}"
-      if name in metrics.LIST_METRICS:
-        values[full_name] = metrics.LIST_METRICS[name](lists_PK, k, catalogue)
-        continue
-      values_P = metrics.RANK_METRICS[name](ranks_PM, k)
-      values[full_name] = float(values_P.mean())
-      if samples:
-        intervals[full_name] = bootstrap.interval(values_P, samples, seed)
-  return values, intervals
+) -> dict[str, tuple[float, float]]:
+  """Bootstrap intervals of those metrics that are means over people."""
+  if not samples:
+    return {}
+  return {
+    f"{name}@{k}": bootstrap.interval(
+      metrics.RANK_METRICS[name](ranks_PM, k), samples, seed
+    )
+    for name in names
+    for k in cutoffs
+    if name in metrics.RANK_METRICS
+  }
+
+
+def _repeats(batch: Batch) -> np.ndarray:
+  """Whose target is in their own history, bool [B]."""
+  target_B1 = batch["target_ids"][:, None]
+  return ((batch["seen_ids"] == target_B1) & (target_B1 >= 0)).any(axis=1)
 
 
 def _without_repeats(ids_CM: np.ndarray) -> np.ndarray:

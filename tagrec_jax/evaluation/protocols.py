@@ -6,6 +6,11 @@ import dataclasses
 
 from tagrec_jax.core.registry import Registry
 
+_TIES = (
+  "equal scores are ranked by smaller catalogue index; a NaN or -inf score is "
+  "never a hit"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
@@ -28,8 +33,7 @@ class Protocol:
       "protocol": self.name,
       "candidates": "the whole catalogue of training items, none sampled",
       "seen items": self.seen_rule,
-      "ties": "equal scores are ranked by smaller catalogue index; "
-      "a NaN or -inf score is never a hit",
+      "ties": _TIES,
       "dropped people": "none; a target unknown in training is a miss",
     }
 
@@ -49,6 +53,15 @@ AS_S3REC = Protocol(
 UNMASKED = Protocol(
   "unmasked", None, "ranked like all others, for data where people repeat"
 )
+
+TAG_PASSPORT = {
+  "protocol": "tags",
+  "candidates": "the whole tag vocabulary",
+  "relevant": "all tags of the item taken next",
+  "ties": _TIES,
+  "dropped people": "those whose next item is unknown or has no tags",
+}
+"""The rules of tag evaluation, of which there is only one kind."""
 
 PROTOCOLS = Registry(
   "config.evaluation.protocol",
