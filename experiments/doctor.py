@@ -10,13 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+try:
+  from absl import flags
+  from rich.console import Console
+  from rich.table import Table
+  from rich.text import Text
 
-from experiments import command
-from tagrec_jax.core import machine, paths
+  from experiments import command
+  from tagrec_jax.core import machine, paths
+except ModuleNotFoundError as error:  # the doctor itself needs these few
+  print(
+    f"ERROR: {error.name}: not installed. "
+    "Fix: pip install -e . in the folder of setup.py",
+    file=sys.stderr,
+  )
+  sys.exit(2)
 
 _CACHE_DIR = flags.DEFINE_string(
   "cache_dir", "", "config.data.cache_dir of your runs; '': the default"

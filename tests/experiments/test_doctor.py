@@ -36,3 +36,21 @@ def test_only_necessary_things_fail(monkeypatch, capsys, necessary, code):
     doctor.main([])
   assert stop.value.code == code
   assert fix in capsys.readouterr().out  # whole, so that it can be copied
+
+
+def test_nothing_installed_is_one_line(tmp_path):
+  (tmp_path / "rich.py").write_text("raise ModuleNotFoundError(name='rich')")
+  done = subprocess.run(
+    [sys.executable, "-m", "experiments.doctor"],
+    cwd=ROOT,
+    env={"PYTHONPATH": str(tmp_path)},
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert done.stderr == (
+    "ERROR: rich: not installed. "
+    "Fix: pip install -e . in the folder of setup.py\n"
+  )
