@@ -26,8 +26,9 @@ class ItemKNN:
       ItemKNN that does not look at order.
     doubt: weight of popularity, which ranks what no neighbour speaks for.
 
-  The values are those that did best on the valid splits of Beauty, LastFM,
-  MovieLens and Steam together.
+  The values are a compromise, chosen by eye from a small grid on the valid
+  splits of Beauty, LastFM, MovieLens and Steam; for one data set others are
+  better (Beauty and Steam like shrinkage=20).
 
   Source: Deshpande and Karypis, 2004, 'Item-based top-N recommendation
   algorithms'; shrinkage as in Bell and Koren, 2007.

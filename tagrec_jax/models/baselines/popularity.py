@@ -30,8 +30,8 @@ class RecentPopularity:
     half_life_events: used where the data set has only order: an event after
       which its person had this many more counts half.
 
-  The values are those that did best on valid: days on MovieLens and Steam,
-  events on Beauty and LastFM.
+  The values are a compromise, chosen by eye on the valid splits: days on
+  MovieLens and Steam, events on Beauty and LastFM.
   """
 
   half_life_days: float = 365.0
