@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh
 
@@ -31,7 +30,7 @@ def make_mesh(
   devices = jax.devices() if devices is None else devices
   shape = _shape(settings, len(devices))
   grid = mesh_utils.create_device_mesh(
-    shape, np.asarray(devices), allow_split_physical_axes=True
+    shape, list(devices), allow_split_physical_axes=True
   )
   # Explicit axes, the default of newer JAX, refuse lookups in split tables.
   return Mesh(grid, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))

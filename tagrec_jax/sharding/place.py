@@ -33,7 +33,7 @@ def host_share(mesh: Mesh) -> tuple[int, int]:
   """
   parts = row_parts(mesh)
   places = batch_sharding(mesh).addressable_devices_indices_map((parts,))
-  mine = sorted({index[0].indices(parts)[0] for index in places.values()})
+  mine = sorted({i[0].indices(parts)[0] for i in places.values() if i})
   even = mine == list(range(mine[0], mine[0] + len(mine)))
   if not even or parts % len(mine) or mine[0] % len(mine):
     raise UserError(

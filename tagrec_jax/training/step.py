@@ -129,15 +129,17 @@ def _advance(
     if state.ema
     else {}
   )
-  kept = jax.tree.map(
+  params, opt_state, ema = jax.tree.map(
     lambda new, old: jnp.where(good, new, old),
     (params, opt_state, ema),
     (state.params, state.opt_state, state.ema),
   )
   bad = (~good).astype(jnp.int32)
   return TrainState(
-    state.step + 1,
-    *kept,
+    step=state.step + 1,
+    params=params,
+    opt_state=opt_state,
+    ema=ema,
     skipped=state.skipped + bad,
     skipped_in_row=jnp.where(good, 0, state.skipped_in_row + 1),
     last_skipped=jnp.where(good, state.last_skipped, state.step),

@@ -1,0 +1,181 @@
+"""What a checkpoint says of itself, and what must agree to go on from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.log import warn
+from tagrec_jax.core.trees import named_leaves
+
+FORMAT = 1
+"""Of the folder and of the keys below; raised when older readers would fail."""
+
+MAY_CHANGE = frozenset(
+  {"name", "data", "train", "sharding", "checkpoint", "evaluation"}
+)
+"""Config sections that a resumed run may change: they choose how long, where
+and how often, not what is trained. The data have a fingerprint of their own."""
+
+Meta = dict[str, Any]
+"""Plain JSON: format, step, score (the watched metric, or null), tree (leaf →
+'float32[8,16]'), progress (of the loop) and the fields of `Identity`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+  """Who writes a checkpoint.
+
+  Attributes:
+    config: all settings as plain values.
+    vocabularies: 'items' → (number of ids, sha256 over them in order).
+    data: fingerprint of the whole data set.
+    key: data of the root random key.
+    versions: of libraries and code, for people to read.
+  """
+
+  config: Mapping[str, Any]
+  vocabularies: Mapping[str, tuple[int, str]]
+  data: str
+  key: Sequence[int]
+  versions: Mapping[str, str]
+
+  def plain(self) -> Meta:
+    """As it reads back from JSON: tuples are lists."""
+    return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def describe(tree: Any) -> dict[str, str]:
+  """Leaf name → 'float32[8,16]'."""
+  return {
+    name: f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+    for name, leaf in named_leaves(tree).items()
+  }
+
+
+def new_meta(
+  identity: Identity,
+  step: int,
+  state: Any,
+  score: float | None,
+  progress: Mapping[str, Any],
+) -> Meta:
+  """The meta of a state about to be saved."""
+  return {
+    "format": FORMAT,
+    "step": step,
+    "score": score,
+    "tree": describe(state),
+    "progress": dict(progress),
+    **identity.plain(),
+  }
+
+
+def check_format(meta: Meta, where: str) -> None:
+  """Raises UserError for a checkpoint of a later version of this code."""
+  if meta["format"] > FORMAT:
+    version = meta["versions"].get("tagrec_jax", "a later version")
+    raise UserError(
+      where,
+      f"written by tagrec_jax {version} in format {meta['format']}",
+      f"format {FORMAT} or older",
+      "upgrade tagrec_jax",
+    )
+
+
+def check_identity(
+  meta: Meta, identity: Identity, where: str, allow_changes: bool = False
+) -> None:
+  """Compares data, config and seed of a checkpoint with those of this run.
+
+  Args:
+    allow_changes: warn only, unless a vocabulary changed: then the rows of the
+      tables mean other products.
+
+  Raises:
+    UserError: naming what differs.
+  """
+  mine = identity.plain()
+  check_vocabularies(meta, identity.vocabularies, where)
+  changes = [
+    f"config.{name} was {old!r} and is {new!r}"
+    for section in sorted(set(mine["config"]) - MAY_CHANGE)
+    for name, old, new in _changes(
+      meta["config"].get(section), mine["config"][section], section
+    )
+  ]
+  if meta["data"] != mine["data"]:
+    was, now = meta["data"][:8], mine["data"][:8]
+    changes.append(f"the data's fingerprint was {was} and is {now}")
+  if meta["key"] != mine["key"]:
+    changes.append("the root random key is another")
+  if changes and allow_changes:
+    warn(f"{where}: going on although {'; '.join(changes)}")
+  elif changes:
+    raise UserError(
+      where,
+      "; ".join(changes),
+      "what it was trained with",
+      "change it back, or begin anew in another --workdir",
+    )
+
+
+def check_vocabularies(
+  meta: Meta, vocabularies: Mapping[str, tuple[int, str]], where: str
+) -> None:
+  """Raises UserError, naming a parameter, if ids or their order differ."""
+  for name, (size, sha) in vocabularies.items():
+    old_size, old_sha = meta["vocabularies"].get(name, (0, "none"))
+    if (size, sha) != (old_size, old_sha):
+      users = [
+        leaf
+        for leaf, kind in meta["tree"].items()
+        if leaf.startswith("params.")
+        and str(old_size) in kind.partition("[")[2].rstrip("]").split(",")
+      ]
+      raise UserError(
+        where,
+        f"vocabulary '{name}' has {old_size} ids ({old_sha[:8]})"
+        + (f", as {users[0]} was made for" if users else ""),
+        f"the {size} ids ({sha[:8]}) of this data set",
+        "use the data set it was trained on, or train anew",
+      )
+
+
+def check_tree(meta: Meta, template: Any, where: str, prefix: str = "") -> None:
+  """Compares the leaves of a checkpoint with those wanted.
+
+  Args:
+    prefix: of the checkpoint's leaves that are wanted, such as 'params.'.
+
+  Raises:
+    UserError: a readable difference: missing, extra and changed leaves.
+  """
+  wanted = {prefix + name: kind for name, kind in describe(template).items()}
+  found = {n: kind for n, kind in meta["tree"].items() if n.startswith(prefix)}
+  lines = [
+    f"{name} is {found.get(name, 'missing')} instead of"
+    f" {wanted.get(name, 'absent')}"
+    for name in sorted(wanted.keys() | found.keys())
+    if wanted.get(name) != found.get(name)
+  ]
+  if lines:
+    more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
+    raise UserError(
+      where,
+      "; ".join(lines[:3]) + more,
+      "the leaves of this model and optimizer",
+      "use the config it was trained with",
+    )
+
+
+def _changes(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+  """The innermost keys that differ."""
+  if isinstance(old, dict) and isinstance(new, dict):
+    for key in sorted(old.keys() | new.keys()):
+      yield from _changes(old.get(key), new.get(key), f"{name}.{key}")
+  elif old != new:
+    yield name, old, new

@@ -1,0 +1,376 @@
+"""Checkpoints come back bit for bit, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tagrec_jax.checkpoint import manifest, reader
+from tagrec_jax.checkpoint.manager import Checkpoints
+from tagrec_jax.checkpoint.meta import Identity
+from tagrec_jax.core.errors import StorageError, UserError
+
+IDENTITY = Identity(
+  config={"seed": 0, "model": {"width": 8, "moment": ("hour",)}, "train": {}},
+  vocabularies={"items": (6, "aaaaaaaaaa"), "tags": (3, "bbbbbbbbbb")},
+  data="dddddddddd",
+  key=(0, 7),
+  versions={"tagrec_jax": "0.1"},
+)
+
+
+def mesh_of(data, tensor):
+  devices = np.array(jax.devices()[: data * tensor]).reshape(data, tensor)
+  return Mesh(devices, ("data", "tensor"))
+
+
+def make_state(step, mesh=None):
+  """Leaves as a training state has them: int keys, scalars, split tables."""
+  mesh = mesh or mesh_of(1, 1)
+  random = np.random.default_rng(step)
+  whole = NamedSharding(mesh, PartitionSpec())
+  split = NamedSharding(mesh, PartitionSpec("tensor"))
+  table = random.normal(size=(8, 4)).astype(np.float32)
+  return {
+    "step": jax.device_put(jnp.int32(step), whole),
+    "params": {
+      "table": jax.device_put(table, split),
+      "layers": {0: {"bias": jax.device_put(table[0], whole)}},
+    },
+    "moments": (jax.device_put(table * 2, split),),
+  }
+
+
+def template_of(state):
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+  )
+
+
+def same(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def open_(folder, keep=2, identity=IDENTITY, **options):
+  return Checkpoints(folder, keep, identity, **options)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+  """Steps 50, 55 and 60; the best is 50."""
+  folder = tmp_path_factory.mktemp("three") / "checkpoints"
+  with open_(folder, keep=3) as checkpoints:
+    for step, score in ((50, 0.3), (55, None), (60, 0.2)):
+      checkpoints.save(step, make_state(step), {"bad": step}, score)
+  return folder
+
+
+@pytest.fixture
+def folder(three, tmp_path):
+  return shutil.copytree(three, tmp_path / "elsewhere")
+
+
+def test_the_newest_comes_back(folder):
+  with open_(folder) as checkpoints:
+    state, meta = checkpoints.restore(template_of(make_state(0)))
+  same(state, make_state(60))
+  assert meta["step"] == 60
+  assert meta["progress"] == {"bad": 60}
+  assert meta["score"] == 0.2
+  assert meta["tree"]["params.table"] == "float32[8,4]"
+
+
+def test_a_new_run_has_nothing_to_restore(tmp_path):
+  with open_(tmp_path / "new" / "checkpoints") as checkpoints:
+    assert checkpoints.restore(template_of(make_state(0))) is None
+
+
+def test_the_newest_and_the_best_stay(tmp_path):
+  with open_(tmp_path, keep=2) as checkpoints:
+    for step, score in enumerate([0.1, 0.5, None, 0.5, 0.4, None]):
+      checkpoints.save(step, make_state(step), {}, score)
+  assert reader.list_steps(tmp_path) == [1, 4, 5]
+  # The scores are known to the next run too.
+  with open_(tmp_path, keep=1) as checkpoints:
+    checkpoints.save(6, make_state(6), {}, 0.6)
+  assert reader.list_steps(tmp_path) == [6]
+  assert not list((tmp_path / ".unfinished").iterdir())
+
+
+def test_a_save_does_not_see_later_steps(tmp_path):
+  """The state is donated to the next step while it is being written."""
+  advance = jax.jit(
+    lambda s: jax.tree.map(lambda x: x * 2 + 1, s), donate_argnums=0
+  )
+  state = {"table": jnp.ones((1000, 500))}
+  wanted = np.array(state["table"])
+  with open_(tmp_path) as checkpoints:
+    checkpoints.save(1, state, {})
+    for _ in range(5):
+      state = advance(state)
+    jax.block_until_ready(state)
+    checkpoints.wait()
+    restored, _ = checkpoints.restore(template_of(state))
+  np.testing.assert_array_equal(restored["table"], wanted)
+
+
+def test_a_step_can_be_saved_again(folder):
+  with open_(folder, keep=3) as checkpoints:
+    checkpoints.save(60, make_state(1), {"again": 1}, 0.9)
+  assert reader.read_meta(folder, "best")["progress"] == {"again": 1}
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (4, 2), (8, 1), (1, 1)])
+def test_any_mesh_reads_what_another_wrote(tmp_path, shape):
+  with open_(tmp_path) as checkpoints:
+    checkpoints.save(1, make_state(1, mesh_of(2, 4)), {})
+    wanted = make_state(1, mesh_of(*shape))
+    state, _ = checkpoints.restore(template_of(wanted))
+  same(state, wanted)
+  assert all(
+    jax.tree.leaves(
+      jax.tree.map(lambda a, b: a.sharding == b.sharding, state, wanted)
+    )
+  )
+
+
+def _files(folder):
+  return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def _flip(path):
+  data = bytearray(path.read_bytes())
+  if not data:
+    path.write_bytes(b"x")
+    return
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+
+
+def _halve(path):
+  data = path.read_bytes()
+  path.write_bytes(data[: len(data) // 2] if data else b"x")
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [_flip, _halve, lambda path: path.unlink()],
+  ids=["flip", "halve", "delete"],
+)
+def test_each_damaged_file_is_noticed(folder, damage):
+  names = [p.relative_to(folder / "60") for p in _files(folder / "60")]
+  assert len(names) > 5
+  for name in names:
+    shutil.copytree(folder / "60", folder / "copy")
+    damage(folder / "copy" / name)
+    fault = manifest.find_fault(folder / "copy")
+    assert str(name) in fault or (fault and name.name == manifest.NAME), name
+    shutil.rmtree(folder / "copy")
+  assert manifest.find_fault(folder / "60") == ""
+
+
+def test_a_damaged_checkpoint_is_set_aside(folder, capsys):
+  damaged = max(_files(folder / "60" / "state"), key=lambda p: p.stat().st_size)
+  _flip(damaged)
+  with open_(folder) as checkpoints:
+    state, _ = checkpoints.restore(template_of(make_state(0)))
+  same(state, make_state(55))
+  name = damaged.relative_to(folder / "60")
+  assert capsys.readouterr().err == (
+    f"WARN step 60: {name} differs from its manifest; using step 55\n"
+  )
+  assert reader.list_steps(folder) == [50, 55]
+  assert (folder / "60.aside" / name).exists()
+
+
+def test_all_damaged_never_begins_at_0(folder):
+  for step in (50, 55, 60):
+    (folder / str(step) / "manifest.json").unlink()
+  for _ in range(2):  # and the second attempt says the same
+    with open_(folder) as checkpoints, pytest.raises(StorageError) as error:
+      checkpoints.restore(template_of(make_state(0)))
+    assert "no valid checkpoint of 3 (60, 55, 50)" in str(error.value)
+    assert "60: manifest.json is missing" in str(error.value)
+  assert reader.list_steps(folder) == [50, 55, 60]
+
+
+def test_only_set_aside_ones_never_begin_at_0(folder):
+  for step in (50, 55, 60):
+    (folder / str(step)).rename(folder / f"{step}.aside")
+  with (
+    open_(folder) as checkpoints,
+    pytest.raises(StorageError, match=r"60\.aside"),
+  ):
+    checkpoints.restore(template_of(make_state(0)))
+
+
+def test_an_explicit_step_never_falls_back(folder, capsys):
+  template = template_of(make_state(0))
+  (folder / "55" / "manifest.json").unlink()
+  with open_(folder) as checkpoints:
+    with pytest.raises(StorageError, match="step 55 is damaged: manifest"):
+      checkpoints.restore(template, step=55)
+    with pytest.raises(UserError, match="no checkpoint of step 51"):
+      checkpoints.restore(template, step=51)
+    assert reader.list_steps(folder) == [50, 55, 60]
+    state, _ = checkpoints.restore(template, step=50)
+  same(state, make_state(50))
+  assert reader.list_steps(folder) == [50]
+  assert "step 60: newer than the step asked for, 50" in capsys.readouterr().err
+
+
+def test_foreign_things_are_ignored_and_rubbish_is_cleaned(folder):
+  (folder / "7").mkdir()
+  (folder / "99").mkdir()
+  (folder / "notes.txt").write_text("mine")
+  (folder / ".unfinished" / "65").mkdir(parents=True)
+  (folder / ".unfinished" / "65" / "half").write_text("x")
+  with open_(folder) as checkpoints:
+    _, meta = checkpoints.restore(template_of(make_state(0)))
+  assert meta["step"] == 60
+  assert (folder / "notes.txt").exists()
+  assert not (folder / ".unfinished" / "65").exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+  (tmp_path / "file").write_text("in the way")
+  with pytest.raises(StorageError, match="cannot be written"):
+    open_(tmp_path / "file" / "checkpoints")
+
+
+def test_a_failed_write_is_told_at_once(folder, monkeypatch):
+  def full(path):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(manifest, "write", full)
+  with open_(folder) as checkpoints:
+    checkpoints.save(65, make_state(65), {})
+    while not checkpoints._publishing.done():
+      pass
+    with pytest.raises(StorageError, match=r"step 65 could not .* No space"):
+      checkpoints.check()
+  assert reader.list_steps(folder) == [50, 55, 60]
+  assert not (folder / ".unfinished").exists()
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    (
+      {"vocabularies": {"items": (7, "cccccccccc"), "tags": (3, "bbbbbbbbbb")}},
+      ["'items' has 6 ids (aaaaaaaa)", "the 7 ids (cccccccc)"],
+    ),
+    (
+      {"vocabularies": {"items": (6, "aaaaaaaaaa"), "tags": (3, "zzzzzzzzzz")}},
+      ["'tags' has 3 ids (bbbbbbbb)", "the 3 ids (zzzzzzzz)"],
+    ),
+    (
+      {"config": IDENTITY.config | {"model": {"width": 9, "moment": ["hour"]}}},
+      ["config.model.width was 8 and is 9"],
+    ),
+    ({"data": "eeeeeeeeee"}, ["fingerprint was dddddddd and is eeeeeeee"]),
+    ({"key": (0, 8)}, ["the root random key is another"]),
+  ],
+)
+def test_another_identity_is_named(folder, change, words):
+  other = dataclasses.replace(IDENTITY, **change)
+  with (
+    open_(folder, identity=other) as found,
+    pytest.raises(UserError) as error,
+  ):
+    found.restore(template_of(make_state(0)))
+  assert str(error.value).startswith("checkpoint of step 60: ")
+  assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_vocabulary_names_the_parameter_made_for_it(folder):
+  sized = dataclasses.replace(IDENTITY, vocabularies={"items": (8, "aaaa")})
+  with open_(folder, keep=9, identity=sized) as checkpoints:
+    checkpoints.save(70, make_state(70), {})
+    checkpoints.wait()
+  other = dataclasses.replace(IDENTITY, vocabularies={"items": (9, "aaaa")})
+  with (
+    open_(folder, identity=other) as found,
+    pytest.raises(UserError) as error,
+  ):
+    found.restore(template_of(make_state(0)))
+  assert "as params.table was made for" in str(error.value)
+
+
+def test_what_may_change(folder, capsys):
+  config = IDENTITY.config | {"train": {"steps": 9}, "name": "other"}
+  longer = dataclasses.replace(IDENTITY, config=config)
+  with open_(folder, identity=longer) as checkpoints:
+    assert checkpoints.restore(template_of(make_state(0)))
+  assert capsys.readouterr().err == ""
+  grown = dataclasses.replace(IDENTITY, data="eeeeeeeeee")
+  with open_(folder, identity=grown, allow_changes=True) as checkpoints:
+    assert checkpoints.restore(template_of(make_state(0)))
+  assert "going on although the data's finger" in capsys.readouterr().err
+
+
+def test_other_leaves_are_told(folder):
+  template = template_of(make_state(0))
+  template["params"]["layers"][1] = template["step"]
+  template["params"]["table"] = jax.ShapeDtypeStruct((8, 4), jnp.bfloat16)
+  del template["moments"]
+  with open_(folder) as checkpoints, pytest.raises(UserError) as error:
+    checkpoints.restore(template)
+  assert (
+    "moments.0 is float32[8,4] instead of absent;"
+    " params.layers.1 is missing instead of int32[];"
+    " params.table is float32[8,4] instead of bfloat16[8,4]"
+  ) in str(error.value)
+
+
+def test_a_later_format_asks_for_an_upgrade(folder):
+  path = folder / "60" / "meta" / "metadata"
+  meta = json.loads(path.read_text()) | {"format": 2}
+  path.write_text(json.dumps(meta))
+  manifest.write(folder / "60")
+  with open_(folder) as checkpoints, pytest.raises(UserError) as error:
+    checkpoints.restore(template_of(make_state(0)))
+  assert "written by tagrec_jax 0.1 in format 2" in str(error.value)
+
+
+def test_parameters_alone(folder):
+  template = jax.eval_shape(lambda: make_state(0)["params"])
+  params, meta = reader.restore_params(folder, template)
+  assert meta["step"] == 50  # the best
+  same(params, make_state(50)["params"])
+  params, _ = reader.restore_params(folder, template, "latest")
+  same(params, make_state(60)["params"])
+  params, _ = reader.restore_params(folder, template, 55)
+  same(params, make_state(55)["params"])
+
+
+def test_averaged_parameters_are_preferred(tmp_path):
+  state = make_state(1)
+  state["ema"] = jax.tree.map(lambda x: x + 1, state["params"])
+  with open_(tmp_path) as checkpoints:
+    checkpoints.save(1, state, {})
+  params, _ = reader.restore_params(tmp_path, state["ema"])
+  same(params, state["ema"])
+
+
+def test_parameters_of_another_shape(folder):
+  template = {"table": jax.ShapeDtypeStruct((9, 4), np.float32)}
+  with pytest.raises(
+    UserError, match=r"params.table is float32\[8,4\] instead"
+  ):
+    reader.restore_params(folder, template)
+
+
+def test_reading_a_damaged_or_missing_checkpoint(folder, tmp_path):
+  (folder / "50" / "meta" / "metadata").unlink()
+  with pytest.raises(StorageError, match="meta/metadata is missing"):
+    reader.read_meta(folder, 50)
+  with pytest.raises(UserError, match="no checkpoint"):
+    reader.read_meta(tmp_path / "none")
