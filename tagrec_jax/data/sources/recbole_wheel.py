@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 
+from tagrec_jax.core import paths
 from tagrec_jax.core.errors import StorageError
 
 _REQUIREMENT = "recbole==1.2.1"
@@ -31,14 +32,13 @@ def movielens_100k(cache_dir: str = "") -> str:
   """The folder of the three files, downloaded on first use.
 
   Args:
-    cache_dir: where downloads are kept; '': ~/.cache/tagrec_jax.
+    cache_dir: where downloads are kept; '': the user's cache.
 
   Raises:
     StorageError: if pip cannot get the wheel, it is not the known one, or the
       cache cannot be written.
   """
-  root = cache_dir or os.path.join("~", ".cache", "tagrec_jax")
-  downloads = os.path.join(os.path.expanduser(root), "downloads")
+  downloads = os.path.join(paths.cache_folder(cache_dir), "downloads")
   folder = os.path.join(downloads, "ml-100k")
   if os.path.isdir(folder):
     return folder
