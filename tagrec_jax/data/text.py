@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 # Control, format (zero-width, direction) and lone surrogate characters.
 _DROPPED = frozenset({"Cc", "Cf", "Cs"})
+
+# Accents on one letter. No language needs more, and sorting thousands of them,
+# as NFC must, takes their number squared.
+_MOST_MARKS = 30
 
 
 def normalise(text: str, longest: int) -> str:
@@ -19,10 +24,21 @@ def normalise(text: str, longest: int) -> str:
       text of many megabytes costs no more than a long one.
   """
   text = text[: 4 * longest]
-  if not text.isprintable():
+  if not (text.isascii() and text.isprintable()):
     # Before NFC, or what they kept apart would be joined the next time.
-    text = "".join(
-      c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED
-    )
-  text = " ".join(unicodedata.normalize("NFC", text).split())
-  return text[:longest].rstrip()
+    text = unicodedata.normalize("NFC", "".join(_kept(text)))
+  return " ".join(text.split())[:longest].rstrip()
+
+
+def _kept(text: str) -> Iterator[str]:
+  marks = 0
+  for c in text:
+    if unicodedata.category(c) in _DROPPED and not c.isspace():
+      continue
+    # Counted in decomposed form, which NFC leaves as it is.
+    run = marks
+    for part in unicodedata.normalize("NFD", c):
+      run = run + 1 if unicodedata.combining(part) else 0
+    if run <= _MOST_MARKS:
+      marks = run
+      yield c

@@ -185,21 +185,20 @@ def parquet_rows(path: str) -> Iterator[Row | Rejection]:
   import pyarrow.parquet as pq
 
   number = 0
-  try:
-    with pq.ParquetFile(path) as file:
-      _header(path, file.schema_arrow.names)
-      for batch in file.iter_batches(batch_size=10_000):
+  with opened(path, "rb") as file:
+    try:
+      table = pq.ParquetFile(file)
+      _header(path, table.schema_arrow.names)
+      for batch in table.iter_batches(batch_size=10_000):
         for value in _plain_rows(batch):
           number += 1
           if value is None:
             yield Rejection(path, number, "", "not UTF-8")
           else:
             yield Row(path, number, value)
-  except pa.ArrowException as error:
-    found = f"damaged, or not Parquet ({str(error).splitlines()[0]})"
-    raise UserError(path, found, "a Parquet file") from error
-  except OSError as error:
-    raise UserError(path, f"damaged ({error})", "a Parquet file") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+      found = f"damaged or not Parquet ({str(error).partition(chr(10))[0]})"
+      raise UserError(path, found, "a Parquet file") from error
 
 
 def _plain_rows(batch: Any) -> Iterator[dict[str, Any] | None]:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.data.records import Event, Item, Person
+from tagrec_jax.data.sources.storefront import Storefront
+
+SMALL = Storefront(people=300, items=60, tags=5, events_per_person=8, seed=3)
+
+
+def histories(shop: Storefront) -> dict[str, list[Event]]:
+  found = collections.defaultdict(list)
+  for record in shop.read():
+    if isinstance(record, Event):
+      found[record.person].append(record)
+  return found
+
+
+def hour(event: Event) -> int:
+  assert event.time is not None
+  return event.time % 86_400 // 3600
+
+
+def test_records():
+  records = list(SMALL.read())
+  assert records == list(SMALL.read())
+  kinds = collections.Counter(type(record) for record in records)
+  assert kinds == {Item: 60, Person: 300, Event: 300 * 8}
+  first = records[0]
+  assert isinstance(first, Item)
+  assert first.id == SMALL.item_ids[0]
+  assert first.title == "Night lamp no. 1"
+  assert first.tags == ("lamp", "night")
+  assert first.numbers["price"] > 0
+  assert list(SMALL.item_ids) == sorted(SMALL.item_ids)
+  other = Storefront(people=300, items=60, tags=5, events_per_person=8, seed=4)
+  assert records != list(other.read())
+
+
+def test_time_goes_on_and_nothing_is_bought_twice():
+  for events in histories(SMALL).values():
+    times = [event.time for event in events]
+    assert times == sorted(set(times))
+    assert len({event.item for event in events}) == len(events)
+
+
+def oracle(shop: Storefront, history: list[str], hour: int) -> np.ndarray:
+  """The definition, path by path: every sequence of tastes is summed over."""
+  rows = [shop.item_ids.index(id) for id in history]
+  kinds = [row % shop.tags for row in rows]
+  weights = shop.weights(hour)
+  stay = 1 - shop.drift + shop.drift / shop.tastes
+  leave = shop.drift / shop.tastes
+  joint = np.zeros(shop.items)
+  for row in set(range(shop.items)) - set(rows):
+    kind = row % shop.tags
+    rivals = [r for r in range(kind, shop.items, shop.tags) if r not in rows]
+    within = weights[row] / sum(weights[r] for r in rivals)
+    path = [shop.tags, *kinds, kind]
+    for tastes in itertools.product(range(shop.tastes), repeat=len(path) - 1):
+      probability = 1 / shop.tastes
+      for before, now in itertools.pairwise(tastes):
+        probability *= stay if before == now else leave
+      for taste, before, now in zip(tastes, path, path[1:], strict=False):
+        probability *= shop.chain[taste, before, now]
+      joint[row] += probability * within
+  return joint / joint.sum()
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_best_scores_equal_the_sum_over_all_paths(length):
+  shop = Storefront(items=20, tags=3, events_per_person=5, tastes=2, drift=0.2)
+  history = [shop.item_ids[row] for row in (4, 9, 10)[:length]]
+  scores = shop.best_scores(history, hour=9)
+  np.testing.assert_allclose(scores.sum(), 1.0)
+  np.testing.assert_allclose(scores, oracle(shop, history, 9), rtol=1e-10)
+
+
+def test_the_data_follows_best_scores():
+  shop = Storefront(people=3000, items=60, tags=5, events_per_person=4, seed=1)
+  hits, expected, wrong_hour = [], [], []
+  for events in histories(shop).values():
+    *history, last = events
+    ids = [event.item for event in history]
+    scores = shop.best_scores(ids, hour(last))
+    top = np.argsort(-scores)[:5]
+    expected.append(scores[top].sum())
+    hits.append(last.item in [shop.item_ids[row] for row in top])
+    blind = shop.best_scores(ids, (hour(last) + 12) % 24)
+    blind_top = np.argsort(-blind)[:5]
+    wrong_hour.append(last.item in [shop.item_ids[row] for row in blind_top])
+  # The recall that is best by Bayes' rule is the one that is seen.
+  error = np.sqrt(np.mean(expected) * (1 - np.mean(expected)) / len(hits))
+  assert abs(np.mean(hits) - np.mean(expected)) < 3 * error
+  assert np.mean(hits) > np.mean(wrong_hour) + 0.1
+
+
+def test_history_and_hour_both_matter():
+  night, noon = SMALL.best_scores([], 1), SMALL.best_scores([], 13)
+  assert SMALL.dayparts[night.argmax()] == 0
+  assert SMALL.dayparts[noon.argmax()] == 2
+  bought = SMALL.item_ids[7]
+  after = SMALL.best_scores([bought], 1)
+  assert after[7] == 0
+  assert np.abs(after - night).sum() > 0.1
+
+
+def test_a_kind_must_not_run_out():
+  with pytest.raises(UserError, match="make 400 products"):
+    Storefront(items=399, tags=20, events_per_person=20)
+
+
+def test_from_settings(data_settings):
+  source = Storefront.from_settings(data_settings())
+  assert source == Storefront()
+  assert source.files() == []
