@@ -33,6 +33,7 @@ SOURCES = Registry(
   {
     "movielens_100k": "tagrec_jax.data.sources.movielens_100k:MovieLens100K",
     "movielens": "tagrec_jax.data.sources.movielens:MovieLensFolder",
+    "movielens_tfds": "tagrec_jax.data.sources.movielens_tfds:MovieLensTFDS",
     "s3rec": "tagrec_jax.data.sources.amazon_s3rec:S3Rec",
     "folder": "tagrec_jax.data.sources.folder:Folder",
     "storefront": "tagrec_jax.data.sources.storefront:Storefront",

@@ -119,20 +119,23 @@ def _one(scores: Scores, target: str, batch: Mapping[str, Any]) -> Any:
   return scores(batch)[target]
 
 
-def scorer(scores: Callable[..., Any], params: Any) -> Scores:
-  """The compiled model with its parameters, as evaluation asks it.
+class Asker:
+  """The model compiled once, to be asked with any parameters."""
 
-  What only the ranking reads stays on the host: a history of another length
-  would otherwise compile the model again.
-  """
-  compiled = jax.jit(scores)
-  unread = ("seen_ids", "target_ids", "history_lengths", "mask")
+  def __init__(self, scores: Callable[..., Any]):
+    self._compiled = jax.jit(scores)
 
-  def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
-    read = {k: v for k, v in batch.items() if k not in unread}
-    return compiled(params, read)
+  def of(self, params: Any) -> Scores:
+    """batch → target → scores [B, C]."""
+    # What only the ranking reads stays on the host: the widths of `seen_ids`
+    # differ between questions, and each would compile the model again.
+    unread = ("seen_ids", "target_ids", "history_lengths", "mask")
 
-  return ask
+    def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+      read = {k: v for k, v in batch.items() if k not in unread}
+      return self._compiled(params, read)
+
+    return ask
 
 
 def _some(questions: Questions, people: int, seed: int) -> Questions:

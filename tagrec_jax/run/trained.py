@@ -17,7 +17,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_key
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
-from tagrec_jax.run.measure import Scores, scorer
+from tagrec_jax.run.measure import Asker, Scores
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -53,7 +53,8 @@ def load(workdir: str, which: str = "best") -> Trained:
   )
   where = f"checkpoint of step {meta['step']}"
   check_vocabularies(meta, vocabularies(dataset), where)
-  return Trained(settings, dataset, scorer(model.scores, params), meta["step"])
+  scores = Asker(model.scores).of(params)
+  return Trained(settings, dataset, scores, meta["step"])
 
 
 def vocabularies(dataset: Dataset) -> Mapping[str, tuple[int, str]]:
