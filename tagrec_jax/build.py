@@ -124,11 +124,11 @@ def dataset(checked: Settings) -> Dataset:
 
   source = SOURCES[checked.data.source].from_settings(checked.data)
   prepared = open_or_prepare(source, checked.data)
-  _check_features(checked, prepared.spec)
+  check_features(checked, prepared.spec)
   return prepared
 
 
-def _check_features(checked: Settings, spec: Spec) -> None:
+def check_features(checked: Settings, spec: Spec) -> None:
   wanted = {
     Part.PRODUCT: [n for n in checked.model.product if n != "id"],
     Part.MOMENT: checked.model.moment,
