@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -190,7 +191,7 @@ def _top(counts: collections.Counter[str]) -> str:
 
 
 def _tidy_item(item: Item) -> Item:
-  finite = {k: v for k, v in item.numbers.items() if np.isfinite(v)}
+  finite = {k: v for k, v in item.numbers.items() if math.isfinite(v)}
   return dataclasses.replace(
     item,
     title=normalise(item.title, LONGEST_TITLE),

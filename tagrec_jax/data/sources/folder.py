@@ -71,7 +71,7 @@ class Folder:
   are refused, never repaired. An item or a person goes without a refused field;
   an event with one is refused whole. Every refusal is a `Rejection`. Other
   columns of items and events are ignored, but an error if they look like a
-  slip ('timestmp').
+  slip ('time_stamp').
 
   Attributes:
     folder: where the tables are.

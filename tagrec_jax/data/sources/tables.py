@@ -10,7 +10,7 @@ import collections
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.records import Rejection
@@ -52,7 +52,8 @@ def csv_rows(path: str) -> Iterator[Row | Rejection]:
       except csv.Error as error:
         lines.keep_first_only()
         if not names:
-          raise UserError(f"{path}:1", f"broken header ({error})") from error
+          found = f"broken header ({error})"
+          raise UserError(f"{path}:1", found, "quotes that close") from error
         yield Rejection(path, line, "", "broken quotes", shown(lines.first))
         continue
       if not cells:
@@ -74,7 +75,7 @@ class _Lines:
   the first go back to be read as rows of their own.
   """
 
-  def __init__(self, file: TextIO):
+  def __init__(self, file: Iterator[str]):
     self._file = file
     self._again: collections.deque[str] = collections.deque()
     self._taken: list[str] = []

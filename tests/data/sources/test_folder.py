@@ -178,10 +178,10 @@ def test_strange_json_values(shop):
 def test_columns(shop):
   with pytest.raises(UserError, match=r"'item_id'.*Fix"):
     shop(items_csv="id,title\n1,a\n")
-  with pytest.raises(UserError, match=r"'Titel' is not known.*'title'"):
-    shop(items_csv="item_id,Titel\n1,a\n")
-  with pytest.raises(UserError, match="column 'timestmp' is not known"):
-    shop(items_csv="item_id\n1\n", events_csv="user_id,timestmp\n1,2\n")
+  with pytest.raises(UserError, match=r"'TITLE' is not known.*'title'"):
+    shop(items_csv="item_id,TITLE\n1,a\n")
+  with pytest.raises(UserError, match="column 'time_stamp' is not known"):
+    shop(items_csv="item_id\n1\n", events_csv="user_id,time_stamp\n1,2\n")
 
 
 def test_which_tables(shop, tmp_path):

@@ -81,23 +81,31 @@ def test_best_scores_equal_the_sum_over_all_paths(length):
   np.testing.assert_allclose(scores, oracle(shop, history, 9), rtol=1e-10)
 
 
+def top(scores: np.ndarray) -> np.ndarray:
+  return np.argsort(-scores)[:5]
+
+
 def test_the_data_follows_best_scores():
-  shop = Storefront(people=3000, items=60, tags=5, events_per_person=4, seed=1)
-  hits, expected, wrong_hour = [], [], []
+  shop = Storefront(people=3000, items=60, tags=5, events_per_person=6, seed=1)
+  rows = {id: row for row, id in enumerate(shop.item_ids)}
+  hits, expected, wrong_hour, surprise = [], [], [], []
   for events in histories(shop).values():
     *history, last = events
-    ids = [event.item for event in history]
+    ids, row = [event.item for event in history], rows[last.item]
     scores = shop.best_scores(ids, hour(last))
-    top = np.argsort(-scores)[:5]
-    expected.append(scores[top].sum())
-    hits.append(last.item in [shop.item_ids[row] for row in top])
+    hits.append(row in top(scores))
+    expected.append(scores[top(scores)].sum())
     blind = shop.best_scores(ids, (hour(last) + 12) % 24)
-    blind_top = np.argsort(-blind)[:5]
-    wrong_hour.append(last.item in [shop.item_ids[row] for row in blind_top])
-  # The recall that is best by Bayes' rule is the one that is seen.
+    wrong_hour.append(row in top(blind))
+    likely = scores[scores > 0]
+    surprise.append(np.log(scores[row]) - (likely * np.log(likely)).sum())
+  # The recall that is best by Bayes' rule is the one that is seen,
   error = np.sqrt(np.mean(expected) * (1 - np.mean(expected)) / len(hits))
   assert abs(np.mean(hits) - np.mean(expected)) < 3 * error
   assert np.mean(hits) > np.mean(wrong_hour) + 0.1
+  # and what happens is as surprising as the probabilities say.
+  error = np.std(surprise) / np.sqrt(len(surprise))
+  assert abs(np.mean(surprise)) < 3 * error
 
 
 def test_history_and_hour_both_matter():
