@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from tagrec_jax.data.encodings import Encoding
 from tagrec_jax.data.spec import Spec
 from tagrec_jax.data.vocab import Vocabulary
 
@@ -61,6 +62,7 @@ class Dataset:
     product: name → array [C, ...] for each product feature.
     person: name → array [P, ...] for each person feature.
     counts: what cleaning did: reason → rows.
+    encodings: how `product` and `person` were made, for those that come later.
   """
 
   name: str
@@ -77,3 +79,4 @@ class Dataset:
   product: dict[str, np.ndarray]
   person: dict[str, np.ndarray]
   counts: dict[str, int]
+  encodings: tuple[Encoding, ...] = ()

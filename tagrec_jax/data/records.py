@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,10 +80,14 @@ class Rejection:
 Record = Item | Person | Event | Rejection
 
 
+@runtime_checkable
 class Source(Protocol):
   """Reads one raw data set. The order of events in the file is kept."""
 
-  name: str
+  @property
+  def name(self) -> str:
+    """Of the data set, in messages and in the cache."""
+    ...
 
   def read(self) -> Iterator[Record]:
     """Yields every record; raises UserError if the files cannot be found."""

@@ -1,0 +1,55 @@
+"""One name for everything a prepared data set holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.vocab import Vocabulary
+
+
+def fingerprint(dataset: Dataset) -> str:
+  """sha256 (hex) of all that is in a data set but its own fingerprint.
+
+  The same on every machine and in every process: of arrays it sees the values,
+  the type and the shape, of the rest JSON with sorted keys.
+  """
+  digest = hashlib.sha256()
+  fields = dataclasses.fields(dataset)
+  values = {f.name: getattr(dataset, f.name) for f in fields}
+  del values["fingerprint"]
+  _add(digest, values)
+  return digest.hexdigest()
+
+
+def _add(digest: Any, value: Any) -> None:
+  """Adds a value with its structure, so that no two structures look alike."""
+  if isinstance(value, np.ndarray):
+    plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    digest.update(f"array {plain.dtype.str} {plain.shape} ".encode())
+    digest.update(plain.tobytes())
+  elif isinstance(value, Vocabulary):
+    digest.update(f"vocabulary {value.fingerprint} ".encode())
+  elif dataclasses.is_dataclass(value):
+    fields = dataclasses.fields(value)
+    _add(digest, {f.name: getattr(value, f.name) for f in fields})
+  elif isinstance(value, dict):
+    digest.update(f"dict {len(value)} ".encode())
+    for key in sorted(value):
+      digest.update(f"{json.dumps(key)} ".encode())
+      _add(digest, value[key])
+  elif isinstance(value, tuple) and not _is_plain(value):
+    digest.update(f"tuple {len(value)} ".encode())
+    for member in value:
+      _add(digest, member)
+  else:
+    digest.update(f"{json.dumps(value)} ".encode())
+
+
+def _is_plain(value: tuple) -> bool:
+  return all(isinstance(v, str | float | int) for v in value)

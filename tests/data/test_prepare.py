@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tagrec_jax.data.prepare as prepare_module
+from configs.base import get_config
+from tagrec_jax.core.axes import UNKNOWN
+from tagrec_jax.core.errors import StorageError, UserError
+from tagrec_jax.core.settings import DataSettings, from_dict
+from tagrec_jax.data.clean import clean
+from tagrec_jax.data.dataset import NO_TIME, Dataset
+from tagrec_jax.data.fingerprint import fingerprint
+from tagrec_jax.data.prepare import from_cleaned, open_or_prepare, prepare
+from tagrec_jax.data.records import Event, Item, Person, Record
+from tagrec_jax.data.spec import Feature, Kind, Part
+
+DAY = 86_400
+
+
+def settings(**changes) -> DataSettings:
+  config = get_config()
+  config.data.min_person_events = 1
+  config.data.update(changes)
+  return from_dict(config.to_dict()).data
+
+
+@dataclasses.dataclass
+class Lines:
+  """A source that keeps one event a line in a file, for caching."""
+
+  path: pathlib.Path
+  name: str = "lines"
+
+  def files(self) -> list[str]:
+    return [str(self.path)]
+
+  def read(self):
+    for line in self.path.read_text().splitlines():
+      person, item, time = line.split()
+      yield Event(person, item, int(time))
+
+
+def films() -> list[Record]:
+  """Two people with three or more films, one with two."""
+  return [
+    Item("a", "Alpha film", tags=("red", "slow"), categories={"brand": "N"}),
+    Item(
+      "b",
+      "Beta film",
+      tags=("red",),
+      numbers={"price": 9.99},
+      categories={"brand": "N"},
+    ),
+    Item("c", tags=("only c",), numbers={"price": 3.0}),
+    Item("z", "never taken", tags=("only z",)),
+    Person("q", {"gender": "F"}),
+    Person("p", {"gender": "F"}),
+    Person("nobody", {"gender": "F"}),
+    Event("q", "b", 30 * DAY),
+    Event("p", "a", 10 * DAY),
+    Event("p", "a", 20 * DAY + 7200),
+    Event("p", "c", 50 * DAY),
+    Event("q", "a", 31 * DAY),
+    Event("q", "b", 32 * DAY),
+    Event("q", "a", 33 * DAY),
+    Event("r", "c", 1 * DAY),
+    Event("r", "b", 2 * DAY),
+  ]
+
+
+def prepared(records: list[Record], **changes) -> Dataset:
+  checked = settings(**changes)
+  return from_cleaned("films", clean(records, checked), checked)
+
+
+def test_by_hand():
+  dataset = prepared(films())
+  assert dataset.people.ids == ("p", "q", "r")
+  np.testing.assert_array_equal(dataset.events.offsets, [0, 3, 7, 9])
+  assert dataset.items.ids == ("a", "b", "c")
+  np.testing.assert_array_equal(
+    dataset.events.items, [0, 0, 2, 1, 0, 1, 0, 2, 1]
+  )
+  np.testing.assert_array_equal(dataset.train_ends, [1, 5, 9])
+  np.testing.assert_array_equal(dataset.valid.people, [0, 1])
+  np.testing.assert_array_equal(dataset.valid.events, [1, 5])
+  np.testing.assert_array_equal(dataset.test.events, [2, 6])
+  assert dataset.titles == ("Alpha film", "Beta film", "c")
+  assert dataset.tags.ids == ("only c", "red", "slow")
+  np.testing.assert_array_equal(
+    dataset.product["tags"], [[1, 2], [1, -1], [0, -1]]
+  )
+  np.testing.assert_array_equal(
+    dataset.product["text"][:, 0],
+    [0, 0, UNKNOWN],  # 'film'
+  )
+  np.testing.assert_array_equal(dataset.product["brand"], [0, 0, -1])
+  np.testing.assert_array_equal(dataset.person["gender"], [0, 0, -1])
+  assert dataset.spec.of(Part.PRODUCT) == (
+    Feature("tags", Part.PRODUCT, Kind.ID_SET, 3, 2),
+    Feature("text", Part.PRODUCT, Kind.TEXT, 1, 8),
+    Feature("numbers", Part.PRODUCT, Kind.NUMBER, 0, 1),
+    Feature("brand", Part.PRODUCT, Kind.CATEGORY, 1),
+  )
+  assert [f.name for f in dataset.spec.of(Part.MOMENT)] == [
+    "hour",
+    "weekday",
+    "month",
+    "gap",
+  ]
+  check(dataset)
+
+
+def check(dataset: Dataset) -> None:
+  """What the docstrings of dataset.py and spec.py promise."""
+  spec, events = dataset.spec, dataset.events
+  assert (spec.num_items, spec.num_tags) == (
+    len(dataset.items),
+    len(dataset.tags),
+  )
+  assert len(dataset.titles) == len(dataset.items)
+  assert events.offsets.dtype == events.times.dtype == np.int64
+  assert events.items.dtype == np.int32
+  assert events.offsets[0] == 0
+  assert events.offsets[-1] == len(events.items) == len(events.times)
+  assert dataset.train_ends.dtype == np.int64
+  for part, arrays, rows in (
+    (Part.PRODUCT, dataset.product, len(dataset.items)),
+    (Part.PERSON, dataset.person, len(dataset.people)),
+  ):
+    assert list(arrays) == [feature.name for feature in spec.of(part)]
+    for feature in spec.of(part):
+      array = arrays[feature.name]
+      number, single = Kind.NUMBER, Kind.CATEGORY
+      assert array.dtype == (np.float32 if feature.kind == number else np.int32)
+      assert array.shape == (
+        (rows,) if feature.kind == single else (rows, feature.width)
+      )
+      if feature.kind != number:
+        assert array.min() >= UNKNOWN
+        assert array.max() < feature.size
+  # The vocabulary is that of training.
+  trained = np.zeros(len(events.items), bool)
+  for start, end in zip(events.offsets, dataset.train_ends, strict=False):
+    trained[start:end] = True
+  np.testing.assert_array_equal(
+    np.unique(events.items[trained]), np.arange(spec.num_items)
+  )
+  assert dataset.fingerprint == fingerprint(dataset)
+
+
+def test_a_product_of_held_out_events_only_is_unknown():
+  records = [
+    Event("p", item, day) for day, item in enumerate(["a", "b", "new", "newer"])
+  ]
+  dataset = prepared(
+    [Item("new", tags=("t",), categories={"brand": "N"}), *records]
+  )
+  assert dataset.items.ids == ("a", "b")
+  np.testing.assert_array_equal(dataset.events.items, [0, 1, UNKNOWN, UNKNOWN])
+  assert dataset.counts["events of products not in training"] == 2
+  # Nothing of it is learned either.
+  assert len(dataset.tags) == 0
+  assert dataset.product == {}
+  check(dataset)
+
+
+def test_by_time_people_who_come_later_teach_nothing():
+  records = [
+    *(Event("old", "ab"[i % 2], i * DAY) for i in range(12)),
+    *(Event("new", "ab"[i % 2], (8 + i) * DAY) for i in range(4)),
+    Person("old", {"gender": "F"}),
+    *(Person(id, {"gender": "M"}) for id in ("new", "newer")),
+  ]
+  dataset = prepared(records, split="global_time", held_out_fraction=0.2)
+  assert dataset.people.ids == ("new", "old")
+  assert 0 not in dataset.test.people
+  assert dataset.person == {}  # 'F' was seen once, 'M' not while training
+  check(dataset)
+
+
+def test_order_is_all_that_some_data_has():
+  records = [Event("p", item) for item in "cabba"]
+  dataset = prepared(records)
+  assert [dataset.items.ids[i] for i in dataset.events.items[:3]] == [*"cab"]
+  assert (dataset.events.times == NO_TIME).all()
+  assert dataset.spec.of(Part.MOMENT) == ()
+  with pytest.raises(UserError, match="without times"):
+    prepared(records, split="global_time")
+
+
+def test_nothing_to_train_on():
+  with pytest.raises(UserError, match="none to train on"):
+    prepared([Item("a")])
+
+
+def test_too_many_tags_are_counted():
+  many = Item("a", tags=tuple(f"t{i}" for i in range(70)))
+  dataset = prepared([many, Event("p", "a", 1)])
+  assert dataset.counts["products with more than 64 tags"] == 1
+  assert dataset.spec.num_tags == 70
+  check(dataset)
+
+
+def test_fingerprint_sees_everything():
+  dataset = prepared(films())
+  events = dataset.events
+  changed = {
+    "name": "other",
+    "spec": dataclasses.replace(dataset.spec, num_tags=4),
+    "items": dataset.people,
+    "tags": dataset.people,
+    "people": dataset.items,
+    "titles": dataset.titles[::-1],
+    "events": dataclasses.replace(events, times=events.times + 1),
+    "train_ends": dataset.train_ends.astype(np.int32),
+    "valid": dataset.test,
+    "test": dataset.valid,
+    "product": dataset.product | {"brand": dataset.product["brand"] - 1},
+    "person": {"sex": dataset.person["gender"]},
+    "counts": {"repeated event": 1},
+    "encodings": dataset.encodings[1:],
+  }
+  fields = {field.name for field in dataclasses.fields(dataset)}
+  assert set(changed) == fields - {"fingerprint"}
+  seen = {
+    fingerprint(dataclasses.replace(dataset, **{name: value}))
+    for name, value in changed.items()
+  }
+  assert len(seen) == len(changed)
+  assert dataset.fingerprint not in seen
+
+
+GOLDEN = "7f9bacd99899b48b350173ff68ef153165e5a471ca41de83793ebe226680fe9c"
+"""Of `films()`. If it changes on purpose, raise prepare.VERSION too."""
+
+
+def test_fingerprint_is_the_same_everywhere():
+  """In processes with other hash seeds, and in every version of the code."""
+  program = f"""
+import sys
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import test_prepare
+print(test_prepare.prepared(test_prepare.films()).fingerprint)
+"""
+  for seed in ("1", "2"):
+    done = subprocess.run(
+      [sys.executable, "-c", program],
+      cwd=pathlib.Path(__file__).parents[2],
+      env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+      capture_output=True,
+      check=True,
+      text=True,
+    )
+    assert done.stdout.strip() == GOLDEN
+
+
+@pytest.fixture
+def lines(tmp_path) -> Lines:
+  source = Lines(tmp_path / "lines.txt")
+  source.path.write_text("p a 1\np b 2\np a 3\np b 4\n")
+  return source
+
+
+def cache_of(tmp_path) -> dict:
+  return {"cache_dir": str(tmp_path / "cache")}
+
+
+def prepared_folders(tmp_path) -> list[pathlib.Path]:
+  return sorted((tmp_path / "cache" / "prepared" / "lines").iterdir())
+
+
+def test_is_prepared_once(lines, tmp_path):
+  said: list[str] = []
+  first = open_or_prepare(
+    lines, settings(**cache_of(tmp_path)), log=said.append
+  )
+  again = open_or_prepare(
+    lines, settings(**cache_of(tmp_path)), log=said.append
+  )
+  assert first.fingerprint == again.fingerprint
+  (folder,) = prepared_folders(tmp_path)
+  assert said == [
+    f"{verb} lines: 1 people, 2 products, 4 events"
+    f" (counted: 2 item known only from events) in {folder}"
+    for verb in ("prepared", "found")
+  ]
+
+
+def test_says_what_it_does_on_stderr(lines, tmp_path, capsys):
+  open_or_prepare(lines, settings(**cache_of(tmp_path)))
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert len(err.splitlines()) == 1
+
+
+def test_is_prepared_anew_when_something_changes(lines, tmp_path):
+  where = cache_of(tmp_path)
+  first = open_or_prepare(lines, settings(**where))
+  open_or_prepare(lines, settings(**where, min_item_events=2))
+  assert len(prepared_folders(tmp_path)) == 2
+  lines.path.write_text(lines.path.read_text() + "p a 5\n")
+  changed = open_or_prepare(lines, settings(**where))
+  assert len(prepared_folders(tmp_path)) == 3
+  assert len(changed.events.items) == len(first.events.items) + 1
+
+
+def test_where_the_files_are_does_not_matter(lines, tmp_path):
+  open_or_prepare(lines, settings(**cache_of(tmp_path)))
+  moved = tmp_path / "elsewhere" / lines.path.name
+  moved.parent.mkdir()
+  lines.path.rename(moved)
+  said: list[str] = []
+  open_or_prepare(
+    Lines(moved),
+    settings(**cache_of(tmp_path), folder=str(moved.parent)),
+    log=said.append,
+  )
+  assert said[0].startswith("found")
+
+
+def test_files_that_are_not_there(lines, tmp_path):
+  lines.path.unlink()
+  with pytest.raises(UserError, match=r"lines.txt: cannot be read \(No such"):
+    open_or_prepare(lines, settings(**cache_of(tmp_path)))
+
+
+def test_damaged_data_is_not_replaced_in_silence(lines, tmp_path):
+  open_or_prepare(lines, settings(**cache_of(tmp_path)))
+  (folder,) = prepared_folders(tmp_path)
+  manifest = folder / "dataset.json"
+  manifest.write_text(json.dumps({}))
+  with pytest.raises(StorageError, match="Fix: delete the folder"):
+    open_or_prepare(lines, settings(**cache_of(tmp_path)))
+  assert manifest.read_text() == "{}"
+
+
+def test_another_process_may_be_quicker(lines, tmp_path, monkeypatch):
+  def prepare_while_another_does(source, checked):
+    monkeypatch.undo()
+    others.append(open_or_prepare(source, checked))
+    return prepare(source, checked)
+
+  others: list[Dataset] = []
+  monkeypatch.setattr(prepare_module, "prepare", prepare_while_another_does)
+  dataset = open_or_prepare(lines, settings(**cache_of(tmp_path)))
+  assert [other.fingerprint for other in others] == [dataset.fingerprint]
+  assert len(prepared_folders(tmp_path)) == 1
+
+
+def test_amazon_beauty(data_folder, tmp_path):
+  from tagrec_jax.data.sources.amazon_s3rec import S3Rec
+
+  folder = data_folder / "amazon_beauty"
+  checked = settings(folder=str(folder), **cache_of(tmp_path))
+  dataset = open_or_prepare(S3Rec.from_settings(checked), checked)
+  check(dataset)
+  assert len(dataset.people) == len(dataset.valid.people) == 22_363
+  assert len(dataset.events.items) == 198_502
+  # 33 of the 12,101 products are taken only in held-out events.
+  assert len(dataset.items) == 12_068
+  assert (dataset.events.items[dataset.test.events] == UNKNOWN).sum() == 138
