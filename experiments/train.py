@@ -18,12 +18,11 @@ from ml_collections import config_flags
 from experiments import command
 _CONFIG = config_flags.DEFINE_config_file("config", None, "a file of configs/")
 _WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run")
-_RESTORE = flags.DEFINE_enum(
+_RESTORE = flags.DEFINE_string(
   "restore",
   "auto",
-  ["auto", "none"],
-  "auto: go on from the newest checkpoint; none: start anew, which is refused "
-  "in a folder that holds checkpoints",
+  "auto: go on from the newest checkpoint; a step: from that one; none: start "
+  "anew and put what is there aside",
 )
 flags.mark_flags_as_required(["config", "workdir"])
 

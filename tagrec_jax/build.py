@@ -227,9 +227,10 @@ def model(checked: Settings, prepared: Dataset) -> Model:
 
   objective = checked.objective
   weights = {t: getattr(objective, f"{t}_weight") for t in targets(checked)}
+  tables = {"items": ITEM_OBJECTIVES, "tags": TAG_OBJECTIVES}
   losses_of = {
-    "items": ITEM_OBJECTIVES[objective.items].from_settings(objective),
-    "tags": TAG_OBJECTIVES[objective.tags].from_settings(objective),
+    t: tables[t][getattr(objective, t)].from_settings(objective)
+    for t in weights
   }
   wanted = [n for n in checked.model.product if n != "id"]
   product = {name: jnp.asarray(prepared.product[name]) for name in wanted}

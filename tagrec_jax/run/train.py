@@ -1,0 +1,235 @@
+"""One training run: data, training, measuring, a look at the result."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from tagrec_jax import build
+from tagrec_jax.checkpoint import reader
+from tagrec_jax.checkpoint.manager import Checkpoints
+from tagrec_jax.checkpoint.meta import Identity
+from tagrec_jax.core import host
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.log import say
+from tagrec_jax.core.rng import named_key
+from tagrec_jax.core.settings import Settings, to_dict
+from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.evaluation.report import Report
+from tagrec_jax.run import evaluate as evaluating
+from tagrec_jax.run import trained
+from tagrec_jax.run.examples import example_people, examples_table
+from tagrec_jax.run.measure import Asker, Measure, Scores
+from tagrec_jax.serving.answers import Recommender
+from tagrec_jax.training import loop
+from tagrec_jax.training.plot import plot_curves
+from tagrec_jax.training.run_folder import RunFolder, open_run, versions
+from tagrec_jax.training.stop import Stop, stop_on_signals
+from tagrec_jax.training.writers import JsonLines, TensorBoard, Writers
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """What a run came to.
+
+  Attributes:
+    folder: names of the files it left.
+    result: of the loop.
+    reports: split → target → model → report; empty if it was interrupted.
+  """
+
+  folder: RunFolder
+  result: loop.Result
+  reports: dict[str, dict[str, dict[str, Report]]]
+
+
+def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
+  """Trains a model, or goes on with it, and shows how good it became.
+
+  Args:
+    restore: 'auto' goes on from the newest checkpoint if there is one; a step
+      goes on from that one; 'none' puts what is there aside.
+
+  Raises:
+    UserError: if config, data and checkpoints do not fit together.
+    BusyError: if another run works in `workdir`.
+  """
+  host.keep_large_blocks()
+  console = Console()
+  with open_run(workdir) as folder:
+    restore_step = _restore_step(folder, restore)
+    made = versions()
+    folder.describe(to_dict(settings), made)
+    dataset = build.dataset(settings)
+    console.print(_data_table(settings, dataset))
+    model = build.model(settings, dataset)
+    backend = build.backend(settings, build.recipe(settings, model))
+    asker = Asker(model.scores)
+    with contextlib.ExitStack() as stack:
+      stop = stack.enter_context(stop_on_signals())
+      checkpoints = stack.enter_context(
+        Checkpoints(
+          folder.checkpoints,
+          settings.checkpoint.keep,
+          _identity(settings, dataset, made),
+        )
+      )
+      writers = Writers(
+        [JsonLines(folder.metrics), TensorBoard(folder.tensorboard)]
+      )
+      stack.callback(writers.close)
+      result = loop.train(
+        backend,
+        build.train_batches(settings, dataset, backend.host_share),
+        settings.train,
+        save_every=settings.checkpoint.save_every,
+        checkpoints=checkpoints,
+        evaluate=_watching(settings, dataset, asker, stop),
+        writers=writers,
+        stop=stop,
+        restore_step=restore_step,
+      )
+    if result.ending == "interrupted":
+      say(f"saved; the same command goes on: {_command(workdir)}")
+      return Outcome(folder, result, {})
+    template = jax.eval_shape(model.init, named_key(settings.seed, "params"))
+    params, meta = reader.restore_params(folder.checkpoints, template)
+    say(f"measuring the checkpoint of step {meta['step']}, the best on valid")
+    scores = asker.of(params)
+    reports = _report(console, settings, dataset, scores, folder)
+    _next_commands(console, settings, workdir)
+    return Outcome(folder, result, reports)
+
+
+def _watching(
+  settings: Settings, dataset: Dataset, asker: Asker, stop: Stop
+) -> Callable[[Any], Mapping[str, float] | None]:
+  """What the loop asks on valid now and then."""
+  measure = Measure(
+    settings,
+    dataset,
+    "valid",
+    people=settings.evaluation.max_valid_people,
+    intervals=False,
+  )
+  target = build.targets(settings)[0]
+
+  def watch(params: Any) -> Mapping[str, float] | None:
+    scores = asker.of(params)
+
+    def ask(batch: Mapping[str, Any]) -> Any:
+      if stop.requested:
+        raise _Interrupted
+      return scores(batch)[target]
+
+    try:
+      ask_all = measure.items if target == "items" else measure.tags
+      return ask_all(ask, settings.name).metrics
+    except _Interrupted:
+      return None
+
+  return watch
+
+
+class _Interrupted(Exception):
+  """Somebody asked the run to end while it was evaluating."""
+
+
+def _report(
+  console: Console,
+  settings: Settings,
+  dataset: Dataset,
+  scores: Scores,
+  folder: RunFolder,
+) -> dict[str, dict[str, dict[str, Report]]]:
+  """Tables for valid and test, people to look at, the learning curve."""
+  protocol = settings.evaluation.protocol
+  reports = {}
+  for split in ("valid", "test"):
+    measure = Measure(settings, dataset, split)
+    reports[split] = measure.all(scores)
+    evaluating.show(console, settings, reports[split], split)
+    evaluating.save(
+      folder.path / "evaluation", reports[split], split, protocol
+    )
+  recommender = Recommender(scores, dataset, settings)
+  people = example_people(dataset, settings, 3)
+  console.print(
+    examples_table(recommender, people, targets=build.targets(settings))
+  )
+  plot_curves(folder.metrics, folder.curves, settings.train.watch)
+  console.print(f"Learning curve: {folder.curves}")
+  return reports
+
+
+def _next_commands(console: Console, settings: Settings, workdir: str) -> None:
+  targets = ",".join(build.targets(settings))
+  lines = [
+    "Go on:",
+    f"  {_command(workdir, 'recommend')} --targets={targets} --top_k=5",
+    f"  {_command(workdir, 'evaluate')} --protocols=strict,as_s3rec",
+    f"  tensorboard --logdir={shlex.quote(workdir)}",
+  ]
+  # A command is to be copied whole, so it is not wrapped.
+  console.print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def _command(workdir: str, name: str = "train --config=...") -> str:
+  return f"python -m experiments.{name} --workdir={shlex.quote(workdir)}"
+
+
+def _data_table(settings: Settings, dataset: Dataset) -> Table:
+  events = len(dataset.events.items)
+  people = len(dataset.people)
+  items = len(dataset.items)
+  facts = {
+    "people": f"{people:,}",
+    "products": f"{items:,}",
+    "events": f"{events:,} ({events / max(people, 1):.1f} a person)",
+    "tags": f"{len(dataset.tags):,}",
+    "split": f"{settings.data.split}: {len(dataset.valid.people):,} valid,"
+    f" {len(dataset.test.people):,} test",
+    "devices": f"{jax.device_count()} ({jax.default_backend()})",
+  }
+  table = Table(title=f"{settings.name}: {dataset.name}", show_header=False)
+  for name, fact in facts.items():
+    table.add_row(name, fact)
+  return table
+
+
+def _identity(
+  settings: Settings, dataset: Dataset, made: Mapping[str, str]
+) -> Identity:
+  key = jax.random.key_data(named_key(settings.seed, "params"))
+  return Identity(
+    config=to_dict(settings),
+    vocabularies=trained.vocabularies(dataset),
+    data=dataset.fingerprint,
+    key=[int(part) for part in key],
+    versions=made,
+  )
+
+
+def _restore_step(folder: RunFolder, restore: str) -> int | None:
+  """The step to begin from; None for the newest, or for the beginning."""
+  if restore.isdecimal():
+    return int(restore)
+  if restore not in ("auto", "none"):
+    raise UserError(
+      "--restore", f"found '{restore}'", "auto, none or a step", "use auto"
+    )
+  if restore == "none" and folder.checkpoints.exists():
+    number = 1
+    while (aside := folder.path / f"checkpoints.aside-{number}").exists():
+      number += 1
+    os.replace(folder.checkpoints, aside)
+    say(f"starting anew; the checkpoints before are in {aside}")
+  return None
