@@ -12,7 +12,7 @@ backend and mesh, so that a run can go on where another stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -35,6 +35,7 @@ from tagrec_jax.training.step import Report, make_train_step
 HostBatch = Mapping[str, np.ndarray]
 
 
+@runtime_checkable
 class Backend(Protocol):
   """How a recipe runs on the devices."""
 

@@ -1,0 +1,284 @@
+"""The loop: batches in, a trained state out, and nothing lost on the way.
+
+Everything that happens between two steps (log, evaluate, save, end) is decided
+from the step and what is saved with it, so a run that was killed and started
+again ends like one that was not, bit for bit on the same devices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tagrec_jax.checkpoint.manager import Checkpoints
+from tagrec_jax.core.errors import NonFiniteError
+from tagrec_jax.core.log import say, warn
+from tagrec_jax.core.settings import TrainSettings
+from tagrec_jax.core.trees import named_leaves
+from tagrec_jax.training.clock import Clock
+from tagrec_jax.training.parallel import Backend, HostBatch
+from tagrec_jax.training.prefetch import Prefetch
+from tagrec_jax.training.progress import ProgressBar
+from tagrec_jax.training.state import TrainState
+from tagrec_jax.training.step import Report
+from tagrec_jax.training.stop import Stop
+from tagrec_jax.training.watch import Watch
+from tagrec_jax.training.writers import Writers
+
+Evaluate = Callable[[dict[str, Any]], Mapping[str, float] | None]
+"""Parameters → metrics; None if it gave up because the run should end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """How a run ended.
+
+  Attributes:
+    state: the live state.
+    step: batches taken in all.
+    ending: 'finished', 'stopped early' or 'interrupted'.
+    best, best_step: the best evaluation; None and -1 without one.
+    seconds: what the time was spent on.
+  """
+
+  state: TrainState
+  step: int
+  ending: str
+  best: float | None
+  best_step: int
+  seconds: dict[str, float]
+
+
+def train(
+  backend: Backend,
+  batches: Callable[[int], HostBatch],
+  settings: TrainSettings,
+  *,
+  save_every: int = 0,
+  checkpoints: Checkpoints | None = None,
+  evaluate: Evaluate | None = None,
+  writers: Writers | None = None,
+  stop: Stop | None = None,
+  restore_step: int | None = None,
+) -> Result:
+  """Trains, from the newest checkpoint if there is one.
+
+  Args:
+    batches: step → this process's rows; a pure function.
+    save_every: steps; 0 saves only best evaluations and the end.
+    evaluate: called every `settings.evaluate_every` steps and at the end.
+    stop: asked at each step whether to save and end.
+    restore_step: begin from this checkpoint and no other.
+
+  Raises:
+    NonFiniteError: after `settings.max_skipped_steps` steps in a row without a
+      finite update; nothing of them was saved.
+    StorageError: if a checkpoint cannot be written or none is whole.
+  """
+  loop = _Loop(
+    backend,
+    settings,
+    save_every,
+    checkpoints,
+    evaluate,
+    writers or Writers(),
+    stop or Stop(),
+  )
+  loop.begin(restore_step)
+  return loop.run(batches)
+
+
+class _Loop:
+  def __init__(
+    self,
+    backend: Backend,
+    settings: TrainSettings,
+    save_every: int,
+    checkpoints: Checkpoints | None,
+    evaluate: Evaluate | None,
+    writers: Writers,
+    stop: Stop,
+  ):
+    self._backend = backend
+    self._settings = settings
+    self._save_every = save_every
+    self._checkpoints = checkpoints
+    self._evaluate = evaluate
+    self._writers = writers
+    self._stop = stop
+    self._clock = Clock()
+    self._watch = Watch(settings.watch, settings.patience)
+    self._merge = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
+    self._sums: Any = None  # of the steps since the last log, on the device
+    self._report: Report | None = None  # of the last step
+    self._suspect: Report | None = None  # the next to be checked
+    self._saved = -1
+
+  def begin(self, restore_step: int | None) -> None:
+    """Finds the state to begin with."""
+    restored = None
+    if self._checkpoints is not None:
+      with self._clock.part("restore"):
+        template = self._backend.template()
+        restored = self._checkpoints.restore(template, restore_step)
+    if restored is None:
+      self._step = 0
+      with self._clock.part("compile"):
+        self._state = jax.block_until_ready(self._backend.init_state())
+    else:
+      saved, meta = restored
+      self._step = self._saved = meta["step"]
+      self._state = self._backend.live(saved)
+      self._watch.resume(meta["progress"])
+      say(f"going on from the checkpoint of step {self._step}")
+    self._first = self._logged = self._step
+    self._writers.begin(self._step)
+
+  def run(self, batches: Callable[[int], HostBatch]) -> Result:
+    """Trains to the end, whatever ends it."""
+    last = self._settings.steps
+    with (
+      Prefetch(
+        lambda step: self._backend.place_batch(batches(step)),
+        self._step,
+        last,
+      ) as prefetch,
+      ProgressBar(self._step, last) as bar,
+    ):
+      self._lap = self._seconds_of_steps()
+      while not (ending := self._between_steps(bar)):
+        with self._clock.part("data"):
+          batch = prefetch.take()
+        self._take_step(batch)
+    if self._checkpoints is not None:
+      with self._clock.part("checkpoint"):
+        self._checkpoints.wait()
+    say(f"{ending} at step {self._step}; {self._clock.line()}")
+    return Result(
+      self._state,
+      self._step,
+      ending,
+      self._watch.best,
+      self._watch.best_step,
+      self._clock.seconds(),
+    )
+
+  def _take_step(self, batch: Mapping[str, jax.Array]) -> None:
+    if self._step == self._first:
+      with self._clock.part("compile"):
+        self._state, report = self._backend.train_step(self._state, batch)
+        jax.block_until_ready(report)
+    else:
+      self._state, report = self._backend.train_step(self._state, batch)
+    self._step += 1
+    self._report = report
+    self._sums = (
+      report.sums
+      if self._sums is None
+      else self._merge(self._sums, report.sums)
+    )
+    # Looking at a report as old as this does not make the device wait.
+    if self._step % self._settings.max_skipped_steps == 0:
+      self._check_finite(self._suspect)
+      self._suspect = report
+
+  def _between_steps(self, bar: ProgressBar) -> str:
+    """Logs, evaluates and saves where it is time; the reason to end, or ''."""
+    settings, step = self._settings, self._step
+    if self._checkpoints is not None:
+      self._checkpoints.check()
+    ending = "interrupted" if self._stop.at(step) else ""
+    at_end = step >= settings.steps
+    if step % settings.log_every == 0 or at_end or ending:
+      self._log(bar)
+    improved = False
+    due = step > 0 and (step % settings.evaluate_every == 0 or at_end)
+    if due and not ending and self._watch.evaluated != step:
+      finished, improved = self._evaluate_now()
+      ending = "" if finished else "interrupted"
+    if not ending and self._watch.exhausted:
+      ending = "stopped early"
+    if not ending and at_end:
+      ending = "finished"
+    due = self._save_every > 0 and step > 0 and step % self._save_every == 0
+    if improved or ((due or ending) and self._saved != step):
+      self._save()
+    return ending
+
+  def _log(self, bar: ProgressBar) -> None:
+    """Fetches and writes what the steps since the last log summed up."""
+    if self._sums is None or self._report is None:
+      return
+    sums, report = self._backend.fetch((self._sums, self._report))
+    steps, self._sums = self._step - self._logged, None
+    self._logged = self._step
+    values = {
+      name: float(value.total / value.weight)
+      for name, value in sums.items()
+      if value.weight > 0
+    }
+    rate = steps / max(self._seconds_of_steps() - self._lap, 1e-9)
+    self._lap = self._seconds_of_steps()
+    if sums["skipped"].total:
+      warn(
+        f"step {self._step}: {int(sums['skipped'].total)} of the last {steps}"
+        f" steps were not finite and not applied, the last at step"
+        f" {int(report.last_skipped)}"
+      )
+    self._writers.write(self._step, values | {"steps_per_second": rate})
+    bar.show(self._step, values.get("loss"), rate)
+    self._check_finite(self._report)
+
+  def _seconds_of_steps(self) -> float:
+    spent = self._clock.seconds()
+    return spent["train"] + spent.get("data", 0.0)
+
+  def _evaluate_now(self) -> tuple[bool, bool]:
+    """(whether it was not given up, whether it is the best so far)."""
+    if self._evaluate is None:
+      return True, False
+    jax.block_until_ready(self._state.step)
+    with self._clock.part("evaluation"):
+      values = self._evaluate(self._backend.answering(self._state))
+    if values is None:
+      return False, False
+    self._writers.write(
+      self._step, {f"valid/{name}": value for name, value in values.items()}
+    )
+    return True, self._watch.update(self._step, values)
+
+  def _save(self) -> None:
+    if self._checkpoints is None:
+      return
+    self._check_finite(self._report)
+    with self._clock.part("checkpoint"):
+      self._checkpoints.save(
+        self._step,
+        self._backend.saved(self._state),
+        self._watch.to_plain(),
+        self._watch.score(self._step),
+      )
+    self._saved = self._step
+
+  def _check_finite(self, report: Report | None) -> None:
+    """Gives up after too many steps in a row that were not applied."""
+    if report is None:
+      return
+    found = self._backend.fetch(report)
+    if found.skipped_in_row < self._settings.max_skipped_steps:
+      return
+    leaf = "the loss or the update"
+    if found.bad_leaf >= 0:
+      leaf = list(named_leaves(self._state.params))[int(found.bad_leaf)]
+      leaf = f"the gradient of {leaf}"
+    raise NonFiniteError(
+      f"step {int(found.last_skipped)}",
+      f"{int(found.skipped_in_row)} steps in a row were not finite; first in"
+      f" {leaf}",
+      fix="lower config.optimizer.learning_rate or set clip_norm; the newest"
+      " checkpoint is finite",
+    )

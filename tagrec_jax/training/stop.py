@@ -1,0 +1,57 @@
+"""Asking a run to end: SIGTERM, SIGINT, or one host of many told to leave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+import jax
+from jax.experimental import multihost_utils
+
+from tagrec_jax.core.log import say
+
+
+class Stop:
+  """Whether the run should end at the next boundary between two steps."""
+
+  def __init__(self) -> None:
+    self.requested = False
+
+  def at(self, step: int) -> bool:
+    """To be asked once at each step; all hosts get the same answer."""
+    if jax.process_count() > 1:
+      # JAX itself listens for SIGTERM there and agrees on a step.
+      return bool(multihost_utils.reached_preemption_sync_point(step))
+    return self.requested
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+  """The first SIGTERM or SIGINT asks the run to end, the second ends it."""
+  stop = Stop()
+
+  def ask(number: int, frame: FrameType | None) -> None:
+    del frame
+    name = signal.Signals(number).name
+    if stop.requested:
+      say(f"{name}: ending at once; the last checkpoint is whole")
+      os._exit(128 + number)
+    say(f"{name}: saving at the end of this step; once more to end at once")
+    stop.requested = True
+
+  if (
+    jax.process_count() > 1
+    or threading.current_thread() is not threading.main_thread()
+  ):
+    yield stop
+    return
+  before = {n: signal.signal(n, ask) for n in (signal.SIGTERM, signal.SIGINT)}
+  try:
+    yield stop
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
