@@ -356,15 +356,28 @@ def test_another_process_may_be_quicker(lines, tmp_path, monkeypatch):
   assert len(prepared_folders(tmp_path)) == 1
 
 
-def test_amazon_beauty(data_folder, tmp_path):
+# Of all products, 1 and 33 are taken only in held-out events.
+@pytest.mark.parametrize(
+  ("folder", "people", "events", "items", "unknown"),
+  [
+    ("lastfm", 1_090, 52_551, 3_646 - 1, 2),
+    pytest.param(
+      *("amazon_beauty", 22_363, 198_502, 12_101 - 33, 138),
+      marks=pytest.mark.nightly,
+    ),
+  ],
+)
+def test_real_data(
+  data_folder, tmp_path, folder, people, events, items, unknown
+):
   from tagrec_jax.data.sources.amazon_s3rec import S3Rec
 
-  folder = data_folder / "amazon_beauty"
-  checked = settings(folder=str(folder), **cache_of(tmp_path))
+  checked = settings(folder=str(data_folder / folder), **cache_of(tmp_path))
   dataset = open_or_prepare(S3Rec.from_settings(checked), checked)
   check(dataset)
-  assert len(dataset.people) == len(dataset.valid.people) == 22_363
-  assert len(dataset.events.items) == 198_502
-  # 33 of the 12,101 products are taken only in held-out events.
-  assert len(dataset.items) == 12_068
-  assert (dataset.events.items[dataset.test.events] == UNKNOWN).sum() == 138
+  assert len(dataset.people) == people
+  assert len(dataset.valid.people) == len(dataset.test.people) == people
+  assert len(dataset.events.items) == events
+  assert len(dataset.items) == items
+  asked = dataset.events.items[dataset.test.events]
+  assert (asked == UNKNOWN).sum() == unknown
