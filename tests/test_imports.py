@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # Runs in its own process: there nothing has been imported, and what importing
@@ -44,12 +46,14 @@ def run(code: str) -> str:
   return done.stdout
 
 
-def modules() -> list[str]:
-  files = [
-    p for f in ("tagrec_jax", "experiments") for p in ROOT.glob(f"{f}/**/*.py")
-  ]
-  names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in files]
+def modules(folder: str) -> list[str]:
+  files = [p.relative_to(ROOT) for p in (ROOT / folder).rglob("*.py")]
+  names = [".".join(path.with_suffix("").parts) for path in files]
   return sorted(name.removesuffix(".__init__") for name in names)
+
+
+# Commands define flags: two of them in one process would clash.
+COMMANDS = modules("experiments")
 
 
 def test_the_package_alone_imports_nothing_heavy():
@@ -60,15 +64,22 @@ def test_the_package_alone_imports_nothing_heavy():
   assert out.strip() == "[] []"
 
 
-def test_no_module_touches_device_file_or_network():
-  assert len(modules()) > 40
+@pytest.mark.parametrize(
+  "names", [modules("tagrec_jax"), *([name] for name in COMMANDS)]
+)
+def test_importing_touches_no_device_file_or_network(names):
   out = run(f"""
-    for name in {modules()!r}:
+    for name in {names!r}:
       importlib.import_module(name)
     from jax._src import xla_bridge
     print(xla_bridge.backends_are_initialized(), seen)
   """)
   assert out.strip() == "False []"
+
+
+def test_all_modules_are_found():
+  assert len(modules("tagrec_jax")) > 80
+  assert "experiments.doctor" in COMMANDS
 
 
 def test_the_watch_sees():
