@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tagrec_jax.core import paths
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
@@ -55,7 +56,7 @@ def open_or_prepare(
     StorageError: if prepared data is damaged or cannot be written.
   """
   log = log or _to_stderr
-  cache = pathlib.Path(settings.cache_dir or "~/.cache/tagrec_jax").expanduser()
+  cache = paths.cache_folder(settings.cache_dir)
   name = re.sub(r"[^\w.-]+", "_", source.name)
   folder = cache / "prepared" / name / _key(source, settings)
   if folder.exists():
