@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core.errors import NonFiniteError
 from tagrec_jax.core.log import say, warn
 from tagrec_jax.core.settings import TrainSettings
+from tagrec_jax.core.sums import Sum
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.training.clock import Clock
 from tagrec_jax.training.parallel import Backend, HostBatch
@@ -92,6 +92,11 @@ def train(
   return loop.run(batches)
 
 
+@jax.jit
+def _merge(a: dict[str, Sum], b: dict[str, Sum]) -> dict[str, Sum]:
+  return {name: a[name].merge(b[name]) for name in a}
+
+
 class _Loop:
   def __init__(
     self,
@@ -112,7 +117,6 @@ class _Loop:
     self._stop = stop
     self._clock = Clock()
     self._watch = Watch(settings.watch, settings.patience)
-    self._merge = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
     self._sums: Any = None  # of the steps since the last log, on the device
     self._report: Report | None = None  # of the last step
     self._suspect: Report | None = None  # the next to be checked
@@ -177,9 +181,7 @@ class _Loop:
     self._step += 1
     self._report = report
     self._sums = (
-      report.sums
-      if self._sums is None
-      else self._merge(self._sums, report.sums)
+      report.sums if self._sums is None else _merge(self._sums, report.sums)
     )
     # Looking at a report as old as this does not make the device wait.
     if self._step % self._settings.max_skipped_steps == 0:

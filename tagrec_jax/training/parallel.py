@@ -91,6 +91,9 @@ class JitBackend:
       self._shapes.params, recipe.axes, preset, mesh
     )
     self._shardings = _state_shardings(recipe, self._shapes, stored, whole)
+    self._init = jax.jit(
+      lambda: new_state(recipe), out_shardings=self._shardings
+    )
     # Storage is split over 'fsdp', work is not: each use gathers its parameter.
     used = rules.without_axis(stored, "fsdp")
     step = make_train_step(
@@ -108,10 +111,7 @@ class JitBackend:
     return place.host_share(self._mesh)
 
   def init_state(self) -> TrainState:
-    make = jax.jit(
-      lambda: new_state(self.recipe), out_shardings=self._shardings
-    )
-    return make()
+    return self._init()
 
   def template(self) -> TrainState:
     return _with_shardings(self._shapes, self._shardings)
@@ -153,6 +153,10 @@ class PmapBackend:
       )
     self.recipe = recipe
     self._devices = list(devices)
+    self._init = jax.jit(
+      lambda: new_state(recipe),
+      out_shardings=SingleDeviceSharding(self._devices[0]),
+    )
     step = make_train_step(recipe, axis_name="devices")
     self._step = jax.pmap(
       lambda state, batch: step(state, batch, named_key(recipe.seed, "train")),
@@ -173,7 +177,7 @@ class PmapBackend:
     return 0, 1
 
   def init_state(self) -> TrainState:
-    return self.live(jax.jit(lambda: new_state(self.recipe))())
+    return self.live(self._init())
 
   def template(self) -> TrainState:
     shapes = jax.eval_shape(lambda: new_state(self.recipe))

@@ -72,9 +72,8 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def _line(row: Mapping[str, Any]) -> str:
   finite = {
-    name: value if math.isfinite(value) else None
+    name: value if value is not None and math.isfinite(value) else None
     for name, value in row.items()
-    if value is not None
   }
   return json.dumps(finite, allow_nan=False) + "\n"
 

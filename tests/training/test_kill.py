@@ -1,0 +1,115 @@
+"""Real signals to a real process."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).with_name("small_run.py")
+ROOT = pathlib.Path(__file__).parents[2]
+STEPS = 60
+
+
+def start(workdir, steps=STEPS):
+  return subprocess.Popen(
+    [sys.executable, str(SCRIPT), str(workdir), str(steps)],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)},
+  )
+
+
+def read_to(process, step):
+  """Waits until the process makes the batch of this step."""
+  for line in process.stdout:
+    if not line.strip().isdecimal() or int(line) >= step:
+      return
+
+
+def finish(workdir):
+  out, err = start(workdir).communicate(timeout=120)
+  assert out, err
+  return out.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory):
+  line = finish(tmp_path_factory.mktemp("undisturbed"))
+  assert line.startswith("finished ")
+  return line
+
+
+def kill_often(workdir, kills, seed):
+  chance = random.Random(seed)
+  for _ in range(kills):
+    with start(workdir) as process:
+      read_to(process, chance.randrange(STEPS))
+      time.sleep(chance.random() * 0.2)
+      process.kill()
+
+
+def check_folder(workdir):
+  left = {path.name for path in (workdir / "checkpoints").iterdir()}
+  assert len([name for name in left if name.isdecimal()]) <= 3
+  assert all(name.isdecimal() or name == ".unfinished" for name in left)
+  assert not list((workdir / "checkpoints" / ".unfinished").iterdir())
+
+
+def test_killed_twice_it_ends_the_same(wanted, tmp_path):
+  kill_often(tmp_path, kills=2, seed=0)
+  assert finish(tmp_path) == wanted
+  check_folder(tmp_path)
+
+
+@pytest.mark.nightly
+def test_killed_twenty_times_it_ends_the_same(wanted, tmp_path):
+  kill_often(tmp_path, kills=20, seed=1)
+  assert finish(tmp_path) == wanted
+  check_folder(tmp_path)
+
+
+def test_a_signal_saves_and_ends(wanted, tmp_path):
+  with start(tmp_path) as process:
+    read_to(process, 17)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+  assert process.returncode == 0
+  assert "SIGTERM: saving at the end of this step" in err
+  assert out.splitlines()[-1].startswith("interrupted ")
+  assert finish(tmp_path) == wanted
+
+
+def test_a_second_signal_ends_at_once():
+  script = (
+    "import time\n"
+    "from tagrec_jax.training.stop import stop_on_signals\n"
+    "with stop_on_signals() as stop:\n"
+    "  print('ready', flush=True)\n"
+    "  while not stop.requested:\n"
+    "    time.sleep(0.01)\n"
+    "  print('asked', flush=True)\n"
+    "  time.sleep(100)\n"
+  )
+  with subprocess.Popen(
+    [sys.executable, "-c", script],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+  assert process.returncode == 128 + signal.SIGINT
+  assert err.splitlines()[-1] == (
+    "SIGINT: ending at once; the last checkpoint is whole"
+  )
