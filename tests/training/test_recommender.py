@@ -1,0 +1,92 @@
+"""The whole model, trained in every layout, as one device trains it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from configs import quickstart
+from tagrec_jax import build
+from tagrec_jax.core.trees import named_leaves
+from tagrec_jax.data.prepare import prepare
+from tagrec_jax.data.sources.storefront import Storefront
+
+
+@pytest.fixture(scope="module")
+def made():
+  """Settings, data and a recipe with two tasks, dropout and context."""
+  config = quickstart.get_config("tiny")
+  config.model.product = ("id", "tags")
+  config.model.moment = ("hour",)
+  config.model.person = ()
+  config.model.layers = 1
+  config.model.width = 16
+  config.model.heads = 4
+  config.model.hidden = 32
+  config.pipeline.batch_rows = 16
+  config.pipeline.row_length = 16
+  config.pipeline.max_history = 16
+  config.objective.tags_weight = 0.5
+  # Adam would blow the rounding of gradients that ought to be 0 up to steps.
+  config.optimizer.name = "sgd"
+  config.optimizer.learning_rate = 0.1
+  config.optimizer.warmup_steps = 0
+  settings = build.settings(config.to_dict())
+  dataset = prepare(
+    Storefront(people=60, items=40, tags=4, events_per_person=10), settings.data
+  )
+  return settings, dataset
+
+
+def run(settings, dataset, steps=3):
+  recipe = build.recipe(settings, build.model(settings, dataset))
+  backend = build.backend(settings, recipe)
+  batches = build.train_batches(settings, dataset, backend.host_share)
+  state, reports = backend.init_state(), []
+  for step in range(steps):
+    batch = backend.place_batch(batches(step))
+    state, report = backend.train_step(state, batch)
+    reports.append(backend.fetch(report))
+  return state, backend.saved(state), reports
+
+
+def change(settings, backend, preset, data, fsdp, tensor):
+  sharding = type(settings.sharding)(backend, preset, data, fsdp, tensor)
+  return dataclasses.replace(settings, sharding=sharding)
+
+
+@pytest.fixture(scope="module")
+def wanted(made):
+  settings, dataset = made
+  # One device: a pmap over the first, which no layout below is.
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
+    return run(change(settings, "pmap", "data", 1, 1, 1), dataset)[1:]
+
+
+@pytest.mark.parametrize(
+  "layout",
+  [
+    ("jit", "fsdp_tensor", 2, 2, 2),
+    ("pmap", "data", -1, 1, 1),
+  ],
+  ids=lambda layout: "-".join(map(str, layout)),
+)
+def test_layouts_agree_with_one_device(made, wanted, layout):
+  settings, dataset = made
+  live, state, reports = run(change(settings, *layout), dataset)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+    jax.device_get((state.params, reports)),
+    jax.device_get((wanted[0].params, wanted[1])),
+  )
+  if layout[1] == "fsdp_tensor":
+    split = [
+      name
+      for name, leaf in named_leaves(live.params).items()
+      if leaf.addressable_shards[0].data.size < leaf.size
+    ]
+    assert len(split) > 10, split
