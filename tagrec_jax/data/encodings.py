@@ -84,7 +84,7 @@ class Encoding:
     standard = (logs - np.array(self.centers)) / np.array(self.scales)
     # Rounded: the last bits of a logarithm differ between processors.
     rounded = np.round(np.clip(standard, -MAX_NUMBER, MAX_NUMBER), 4)
-    return rounded.astype(np.float32)
+    return rounded.astype(np.float32) + 0.0  # no -0.0
 
 
 def product_encodings(
@@ -98,21 +98,17 @@ def product_encodings(
   Raises:
     UserError: if a category has the name of another feature.
   """
-  made = [
-    _tags(items),
-    _words(items, settings.text_vocabulary, settings.text_words),
-    _scales(items),
-    *_classes(items, Part.PRODUCT),
-  ]
-  for encoding in made[3:]:
-    name = encoding.feature.name
-    if name in RESERVED:
+  classes = _classes(items, Part.PRODUCT)
+  for name in RESERVED:
+    if any(encoding.feature.name == name for encoding in classes):
       raise UserError(
         f"category '{name}' of products",
         "found the name of another feature",
         f"a name other than {', '.join(RESERVED)}",
         "rename the column",
       )
+  text = _words(items, settings.text_vocabulary, settings.text_words)
+  made = (_tags(items), text, _scales(items), *classes)
   return tuple(e for e in made if len(e.names) and e.feature.width)
 
 

@@ -89,7 +89,9 @@ def _key(source: Source, settings: DataSettings) -> str:
         "look at config.data.folder",
       ) from error
     files.append((pathlib.Path(path).name, digest))
-  parts = (VERSION, store.VERSION, source.name, values, sorted(files))
+  # A source that makes its data is known by what it was told.
+  contents = sorted(files) or repr(source)
+  parts = (VERSION, store.VERSION, source.name, values, contents)
   text = json.dumps(parts, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -176,19 +178,17 @@ def from_cleaned(
 def _events(
   cleaned: Sequence[Event], people: Vocabulary
 ) -> tuple[Interactions, list[str]]:
-  """Events person after person, and their item ids; no item is known yet."""
+  """The events as arrays, and their item ids; no item is known yet."""
   rows = people.indices(event.person for event in cleaned)
-  # Stable: each person's events keep the order that cleaning gave them.
-  order = np.argsort(rows, kind="stable")
-  in_order = [cleaned[i] for i in order]
+  assert (np.diff(rows) >= 0).all(), "clean() sorts by person"
   counts = np.bincount(rows, minlength=len(people))
-  times = [NO_TIME if e.time is None else e.time for e in in_order]
+  times = [NO_TIME if e.time is None else e.time for e in cleaned]
   events = Interactions(
     offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-    items=np.full(len(in_order), UNKNOWN, np.int32),
+    items=np.full(len(cleaned), UNKNOWN, np.int32),
     times=np.array(times, np.int64),
   )
-  return events, [event.item for event in in_order]
+  return events, [event.item for event in cleaned]
 
 
 def _split(events: Interactions, settings: DataSettings) -> Split:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
 from tagrec_jax.data.spec import Feature, Kind, Part, Spec
+from tagrec_jax.data.vocab import Vocabulary
 
 if TYPE_CHECKING:
   from tagrec_jax.data.builder import Row
@@ -39,7 +40,6 @@ def write_tables(dataset: Dataset, folder: pathlib.Path) -> None:
 def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
   """The fields of a `Dataset` that `write_tables` wrote."""
   from tagrec_jax.data.builder import read_table
-  from tagrec_jax.data.vocab import Vocabulary
 
   people = read_table(folder, "people", _people_features(spec))
   lengths = [len(items) for items in people["items"]]

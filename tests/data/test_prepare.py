@@ -175,22 +175,26 @@ def test_a_product_of_held_out_events_only_is_unknown():
 
 def test_by_time_people_who_come_later_teach_nothing():
   records = [
-    *(Event("old", "ab"[i % 2], i * DAY) for i in range(12)),
-    *(Event("new", "ab"[i % 2], (8 + i) * DAY) for i in range(4)),
+    *(Event("old", "ab"[i % 2], i * DAY) for i in range(10)),
+    *(Event(id, "a", 10 * DAY) for id in ("new", "newer")),
     Person("old", {"gender": "F"}),
     *(Person(id, {"gender": "M"}) for id in ("new", "newer")),
   ]
   dataset = prepared(records, split="global_time", held_out_fraction=0.2)
-  assert dataset.people.ids == ("new", "old")
-  assert 0 not in dataset.test.people
+  assert dataset.people.ids == ("new", "newer", "old")
+  assert set(dataset.valid.people) == {2}
   assert dataset.person == {}  # 'F' was seen once, 'M' not while training
   check(dataset)
 
 
 def test_order_is_all_that_some_data_has():
-  records = [Event("p", item) for item in "cabba"]
+  order = np.random.default_rng(0).integers(0, 3, 90)
+  records = [
+    Event(person, "abc"[item]) for item in order for person in ("p", "q")
+  ]
   dataset = prepared(records)
-  assert [dataset.items.ids[i] for i in dataset.events.items[:3]] == [*"cab"]
+  assert dataset.items.ids == ("a", "b", "c")
+  np.testing.assert_array_equal(dataset.events.items, [*order, *order])
   assert (dataset.events.times == NO_TIME).all()
   assert dataset.spec.of(Part.MOMENT) == ()
   with pytest.raises(UserError, match="without times"):
@@ -325,6 +329,28 @@ def test_where_the_files_are_does_not_matter(lines, tmp_path):
     log=said.append,
   )
   assert said[0].startswith("found")
+
+
+@dataclasses.dataclass
+class Made:
+  """A source without files."""
+
+  items: int
+  name: str = "made"
+
+  def files(self) -> list[str]:
+    return []
+
+  def read(self):
+    yield from (Event("p", str(item), item) for item in range(self.items))
+
+
+def test_data_that_is_made_is_known_by_how(tmp_path):
+  where = settings(**cache_of(tmp_path))
+  for items in (4, 5, 4):
+    dataset = open_or_prepare(Made(items), where)
+    assert len(dataset.events.items) == items
+  assert len(list((tmp_path / "cache" / "prepared" / "made").iterdir())) == 2
 
 
 def test_files_that_are_not_there(lines, tmp_path):
