@@ -1,0 +1,75 @@
+"""What the documents name exists."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "colab/quickstart.ipynb"]
+documents = pytest.mark.parametrize("name", DOCUMENTS)
+
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+MODULE = re.compile(r"python -m (experiments\.\w+)")
+CONFIG = re.compile(r"--config=(\S+?\.py)")
+PATH = re.compile(
+  r"`((?:tagrec_jax|experiments|configs|tests|colab|\.ci)/[\w/.-]+)`"
+)
+# The rows of 'Follow a batch' name files inside the package.
+INSIDE = re.compile(
+  r"`((?:data|models|sharding|objectives|training|core)/[^`]*)`"
+)
+# Files that an example makes.
+EXAMPLES = {
+  "configs/x.py",
+  "tagrec_jax/models/encoder/mean.py",
+  "tests/models/encoder/test_mean.py",
+}
+
+
+def text_of(name: str) -> str:
+  text = (ROOT / name).read_text()
+  if name.endswith(".ipynb"):
+    cells = json.loads(text)["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+  return text
+
+
+def missing(text: str) -> set[str]:
+  named = {*LINK.findall(text), *CONFIG.findall(text), *PATH.findall(text)}
+  named |= {m.replace(".", "/") + ".py" for m in MODULE.findall(text)}
+  named |= {f"tagrec_jax/{path}" for path in INSIDE.findall(text)}
+  return {path for path in named - EXAMPLES if not (ROOT / path).exists()}
+
+
+def test_missing_sees():
+  text = "[a](no.md) `tests/no.py` `data/no.py` python -m experiments.no "
+  text += "--config=configs/no.py:tiny"
+  assert missing(text) == {
+    *("no.md", "tests/no.py", "tagrec_jax/data/no.py"),
+    *("experiments/no.py", "configs/no.py"),
+  }
+
+
+@documents
+def test_what_a_document_names_exists(name):
+  assert not missing(text_of(name))
+
+
+@pytest.mark.parametrize(
+  "command",
+  [
+    "python -m pytest",
+    "python -m experiments.train --config=configs/quickstart.py",
+    "python -m experiments.recommend",
+  ],
+)
+def test_what_the_readme_promises_is_run(command):
+  def words(name: str) -> str:
+    return " ".join(text_of(name).replace("\\\n", " ").split())
+
+  assert command in words("README.md")
+  assert command in words(".ci/run")
