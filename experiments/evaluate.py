@@ -11,7 +11,9 @@ from absl import flags
 
 from experiments import command
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run")
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "the folder of the run", required=True
+)
 _SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "what to ask")
 _PROTOCOLS = flags.DEFINE_list(
   "protocols", [], "names of protocols; by default that of the run"
@@ -23,7 +25,6 @@ _BASELINES = flags.DEFINE_bool("baselines", True, "measure baselines too")
 _OUTPUT = flags.DEFINE_string(
   "output", "", "a folder for the reports as JSON; '': WORKDIR/evaluation"
 )
-flags.mark_flag_as_required("workdir")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -18,7 +18,9 @@ from absl import flags
 
 from experiments import command
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run")
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "the folder of the run", required=True
+)
 _PERSON = flags.DEFINE_string("person", "", "id of a person of the data set")
 _HISTORY = flags.DEFINE_string("history", "", "JSONL: one event a line")
 _REQUESTS = flags.DEFINE_string("requests", "", "JSONL: one question a line")
@@ -35,7 +37,6 @@ _EXCLUDE_SEEN = flags.DEFINE_bool(
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint", "best", "'best', 'latest', or a step"
 )
-flags.mark_flag_as_required("workdir")
 
 
 def main(argv: Sequence[str]) -> None:

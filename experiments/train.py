@@ -16,15 +16,18 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
+
 _CONFIG = config_flags.DEFINE_config_file("config", None, "a file of configs/")
-_WORKDIR = flags.DEFINE_string("workdir", None, "the folder of the run")
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "the folder of the run", required=True
+)
 _RESTORE = flags.DEFINE_string(
   "restore",
   "auto",
   "auto: go on from the newest checkpoint; a step: from that one; none: start "
   "anew and put what is there aside",
 )
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("config")
 
 
 def main(argv: Sequence[str]) -> None:

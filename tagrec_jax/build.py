@@ -25,6 +25,7 @@ if TYPE_CHECKING:
   from tagrec_jax.data.dataset import Dataset
   from tagrec_jax.data.pipeline import TrainBatches
   from tagrec_jax.layers.noise import Noise
+  from tagrec_jax.models.decoder.ranking import Query
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
 
@@ -129,6 +130,7 @@ def dataset(checked: Settings) -> Dataset:
 
 
 def check_features(checked: Settings, spec: Spec) -> None:
+  """Raises UserError if the model reads what the data set does not have."""
   wanted = {
     Part.PRODUCT: [n for n in checked.model.product if n != "id"],
     Part.MOMENT: checked.model.moment,
@@ -250,7 +252,9 @@ def model(checked: Settings, prepared: Dataset) -> Model:
     nnx.eval_shape(lambda: make(jax.random.key(0))), nnx.Param
   )
 
-  def call(params: dict, batch: Mapping[str, Array], noise: Noise | None):
+  def call(
+    params: dict, batch: Mapping[str, Array], noise: Noise | None
+  ) -> dict[str, Query]:
     return nnx.merge(graph, nnx.State(params))(batch, product, noise)
 
   def losses(

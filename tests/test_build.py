@@ -81,8 +81,8 @@ def test_every_key_of_base_has_a_comment_or_a_range():
       r"config.pipeline.batch_rows: found -8, expected at least 1",
     ),
     (
-      {"model__history": "transfomer"},
-      r"config.model.history: found 'transfomer', .*Fix: use 'transformer'",
+      {"model__history": "transformers"},
+      r"config.model.history: found 'transformers', .*Fix: use 'transformer'",
     ),
     (
       {"data__source": "netflix"},
@@ -115,8 +115,8 @@ def test_a_wrong_value_is_one_line(changes, message):
 
 def test_wrong_keys_and_types_are_told():
   config = values()
-  config["model"]["widht"] = 3
-  with pytest.raises(UserError, match="config.model.widht.*use 'width'"):
+  config["model"]["widthh"] = 3
+  with pytest.raises(UserError, match="config.model.widthh.*use 'width'"):
     build.settings(config)
   config = values()
   config["train"] = 4
@@ -159,7 +159,8 @@ def test_a_feature_the_data_does_not_have_is_told():
     1,
     1,
     tuple(
-      Feature(name, Part.MOMENT, Kind.CATEGORY, 3) for name in ("hour", "weekday")
+      Feature(name, Part.MOMENT, Kind.CATEGORY, 3)
+      for name in ("hour", "weekday")
     ),
   )
   with pytest.raises(UserError, match="'wekday'.*Fix: use 'weekday'"):

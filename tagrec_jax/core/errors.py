@@ -8,6 +8,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class TagrecError(Exception):
@@ -50,14 +54,14 @@ class StorageError(TagrecError):
   exit_code = 5
 
 
-def one_line(main: Callable[..., None]) -> Callable[..., None]:
+def one_line(main: Callable[P, R]) -> Callable[P, R]:
   """Wraps a command: a `TagrecError` becomes one stderr line and an exit code.
 
   Other exceptions are bugs and keep their trace.
   """
 
   @functools.wraps(main)
-  def wrapped(*args, **kwargs):
+  def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
     try:
       return main(*args, **kwargs)
     except TagrecError as error:

@@ -19,6 +19,8 @@ def named_key(seed: int, purpose: str) -> jax.Array:
   )
 
 
-def named_generator(seed: int, purpose: str, *counters: int):
+def named_generator(
+  seed: int, purpose: str, *counters: int
+) -> np.random.Generator:
   """The same on the host: a numpy generator for (seed, purpose, counters)."""
   return np.random.default_rng((seed, zlib.crc32(purpose.encode()), *counters))

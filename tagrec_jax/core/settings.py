@@ -19,14 +19,18 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
 
 
-def _key(minimum=None, maximum=None, choices=None) -> Any:
+def _key(
+  minimum: float | None = None,
+  maximum: float | None = None,
+  choices: tuple[str, ...] = (),
+) -> Any:
   """A field with its allowed values."""
   return dataclasses.field(
     metadata={"min": minimum, "max": maximum, "choices": choices}
   )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSettings:
   source: str
   folder: str
@@ -41,7 +45,7 @@ class DataSettings:
   text_words: int = _key(0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineSettings:
   batch_rows: int = _key(1)
   row_length: int = _key(1)
@@ -50,7 +54,7 @@ class PipelineSettings:
   begin_token: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSettings:
   history: str
   width: int = _key(1)
@@ -70,7 +74,7 @@ class ModelSettings:
   compute_dtype: str = _key(choices=("float32", "bfloat16"))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings:
   items: str
   items_weight: float = _key(0)
@@ -81,7 +85,7 @@ class ObjectiveSettings:
   label_smoothing: float = _key(0, 0.99)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
   name: str
   learning_rate: float = _key(1e-9)
@@ -94,7 +98,7 @@ class OptimizerSettings:
   ema_decay: float = _key(0, 0.9999999)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainSettings:
   steps: int = _key(1)
   log_every: int = _key(1)
@@ -104,7 +108,7 @@ class TrainSettings:
   max_skipped_steps: int = _key(1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardingSettings:
   backend: str = _key(choices=("jit", "pmap"))
   preset: str
@@ -113,13 +117,13 @@ class ShardingSettings:
   tensor: int = _key(1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointSettings:
   save_every: int = _key(1)
   keep: int = _key(1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
   protocol: str
   cutoffs: tuple[int, ...]
@@ -129,7 +133,7 @@ class EvaluationSettings:
   baselines: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
   name: str
   task: str = _key(choices=("next_item",))
@@ -224,7 +228,9 @@ def _value(value: Any, hint: Any, field: dataclasses.Field, where: str) -> Any:
   if isinstance(hint, types.GenericAlias):
     (member, _) = typing.get_args(hint)
     if not isinstance(value, list | tuple):
-      raise UserError(where, f"found {value!r}", f"a tuple of {member.__name__}")
+      raise UserError(
+        where, f"found {value!r}", f"a tuple of {member.__name__}"
+      )
     return tuple(_scalar(v, member, where) for v in value)
   value = _scalar(value, hint, where)
   low, high = field.metadata.get("min"), field.metadata.get("max")

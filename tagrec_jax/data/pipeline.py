@@ -44,7 +44,7 @@ class Slices:
   first: np.ndarray
   last: np.ndarray
 
-  def __getitem__(self, key) -> Slices:
+  def __getitem__(self, key: slice | np.ndarray) -> Slices:
     return Slices(self.people[key], self.first[key], self.last[key])
 
   @property
@@ -173,8 +173,9 @@ class TrainBatches:
     slices, packing = self._epoch(epoch)
     size = self._settings.batch_rows
     wanted = np.arange(step * size, (step + 1) * size)[self._share]
-    bounds = packing.row_starts[np.minimum([wanted[0], wanted[-1] + 1],
-                                           packing.rows)]
+    bounds = packing.row_starts[
+      np.minimum([wanted[0], wanted[-1] + 1], packing.rows)
+    ]
     chosen = packing.order[bounds[0] : bounds[1]]
     held = np.diff(packing.row_starts)[wanted[0] : wanted[-1] + 1]
     rows = np.repeat(np.arange(len(held)), held)

@@ -74,7 +74,9 @@ class Rejection:
   found: str = ""
 
   def __str__(self) -> str:
-    return f"{self.file}:{self.line} [{self.field}]: {self.reason} ({self.found!r})"
+    return (
+      f"{self.file}:{self.line} [{self.field}]: {self.reason} ({self.found!r})"
+    )
 
 
 Record = Item | Person | Event | Rejection

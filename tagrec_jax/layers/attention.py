@@ -43,9 +43,7 @@ class SelfAttention(nnx.Module):
     self.qkv = param.linear(
       width, 3 * width, ("embed", "heads"), rngs, dtype=dtype
     )
-    self.out = param.linear(
-      width, width, ("heads", "embed"), rngs, dtype=dtype
-    )
+    self.out = param.linear(width, width, ("heads", "embed"), rngs, dtype=dtype)
 
   def __call__(
     self,

@@ -30,9 +30,7 @@ class MLP(nnx.Module):
   ):
     self.activation = activation
     inner = 2 * hidden if activation == "swiglu" else hidden
-    self.up = param.linear(
-      width, inner, ("embed", "hidden"), rngs, dtype=dtype
-    )
+    self.up = param.linear(width, inner, ("embed", "hidden"), rngs, dtype=dtype)
     self.down = param.linear(
       hidden, width, ("hidden", "embed"), rngs, dtype=dtype
     )

@@ -13,7 +13,9 @@ from tagrec_jax.serving.answers import Recommender
 from tagrec_jax.serving.requests import Request
 
 
-def example_people(dataset: Dataset, settings: Settings, count: int) -> list[str]:
+def example_people(
+  dataset: Dataset, settings: Settings, count: int
+) -> list[str]:
   """Ids of people drawn by the seed, the same in every run."""
   random = named_generator(settings.seed, "examples")
   count = min(count, len(dataset.people))

@@ -46,7 +46,7 @@ class Measure:
     self._protocol = build.PROTOCOLS[protocol or settings.evaluation.protocol]
     self._questions = _some(getattr(dataset, split), people, settings.seed)
     self._counts = item_counts(dataset)
-    self._common = {
+    self._common: dict[str, Any] = {
       "cutoffs": settings.evaluation.cutoffs,
       "bootstrap_samples": (
         settings.evaluation.bootstrap_samples if intervals else 0

@@ -157,9 +157,7 @@ def _report(
     measure = Measure(settings, dataset, split)
     reports[split] = measure.all(scores)
     evaluating.show(console, settings, reports[split], split)
-    evaluating.save(
-      folder.path / "evaluation", reports[split], split, protocol
-    )
+    evaluating.save(folder.path / "evaluation", reports[split], split, protocol)
   recommender = Recommender(scores, dataset, settings)
   people = example_people(dataset, settings, 3)
   console.print(

@@ -25,8 +25,13 @@ CHECKPOINTS = "checkpoints"
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """Attributes: settings and data of the run, the model as it is asked, and
-  the step its parameters are of."""
+  """What a run left behind.
+
+  Attributes:
+    settings, dataset: of the run.
+    scores: the model with its parameters, as it is asked.
+    step: that the parameters are of.
+  """
 
   settings: Settings
   dataset: Dataset

@@ -98,8 +98,7 @@ class Recommender:
     """(item id, time) of each event, oldest first."""
     if request.history is not None:
       return [
-        (t.item, NO_TIME if t.time is None else t.time)
-        for t in request.history
+        (t.item, NO_TIME if t.time is None else t.time) for t in request.history
       ]
     row = self._dataset.people.index(request.person)
     if row == UNKNOWN:

@@ -150,7 +150,9 @@ def test_multi_hot_is_the_relu_of_a_sum():
   model = Model(settings, "multi_hot")
   table = model.params["products"]["table"]
   query = model.ask(make_batch())["items"].query_BTD[0, 4]
-  np.testing.assert_allclose(query, np.maximum(table[5] + table[9], 0), atol=1e-5)
+  np.testing.assert_allclose(
+    query, np.maximum(table[5] + table[9], 0), atol=1e-5
+  )
 
 
 def test_an_untrained_context_changes_nothing_and_a_missing_one_never_does():

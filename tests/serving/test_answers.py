@@ -48,9 +48,7 @@ def recommender(model):
 
 
 def test_a_known_person_is_answered_from_all_events(recommender):
-  (answer,) = recommender.answer(
-    [Request("a")], targets=("items", "tags"), k=2
-  )
+  (answer,) = recommender.answer([Request("a")], targets=("items", "tags"), k=2)
   assert answer == {
     "person": "a",
     "history": ["Film one", "Film two"],
@@ -88,9 +86,7 @@ def test_person_features_follow_the_person(recommender, model):
 
 def test_seen_films_come_back_only_when_asked_for(recommender):
   for exclude, expected in ((True, ["3", "4", "5"]), (False, ["3", "2", "4"])):
-    (answer,) = recommender.answer(
-      [Request("a")], k=3, exclude_seen=exclude
-    )
+    (answer,) = recommender.answer([Request("a")], k=3, exclude_seen=exclude)
     assert [item["id"] for item in answer["items"]] == expected
 
 

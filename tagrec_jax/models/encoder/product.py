@@ -53,9 +53,7 @@ class ProductEncoder(nnx.Module):
     # Two tokens that are no product: UNKNOWN and BEGIN.
     self.special = param.table(2, width, (None, "embed"), rngs)
 
-  def vectors(
-    self, product: Mapping[str, Array]
-  ) -> Float[Array, "C D"]:
+  def vectors(self, product: Mapping[str, Array]) -> Float[Array, "C D"]:
     """The vectors of the whole catalogue.
 
     Args:
