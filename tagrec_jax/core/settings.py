@@ -20,8 +20,8 @@ from tagrec_jax.core.registry import nearest
 
 
 def _key(
-  minimum: float | None = None,
-  maximum: float | None = None,
+  minimum: int | float | None = None,  # beartype: an int is no float
+  maximum: int | float | None = None,
   choices: tuple[str, ...] = (),
 ) -> Any:
   """A field with its allowed values."""
