@@ -71,6 +71,7 @@ def train(
     batches: step → this process's rows; a pure function.
     save_every: steps; 0 saves only best evaluations and the end.
     evaluate: called every `settings.evaluate_every` steps and at the end.
+    writers: of the metrics; only the first of several processes uses them.
     stop: asked at each step whether to save and end.
     restore_step: begin from this checkpoint and no other.
 
@@ -85,7 +86,7 @@ def train(
     save_every,
     checkpoints,
     evaluate,
-    writers or Writers(),
+    writers if writers and jax.process_index() == 0 else Writers(),
     stop or Stop(),
   )
   loop.begin(restore_step)

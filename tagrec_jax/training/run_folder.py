@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
+import jax
+
 from tagrec_jax.core.errors import BusyError, StorageError
 from tagrec_jax.core.files import write_json
 
@@ -53,6 +55,8 @@ class RunFolder:
 def open_run(workdir: str | pathlib.Path) -> Iterator[RunFolder]:
   """Makes the folder and keeps other runs out of it.
 
+  Of several processes of one run, the first holds the lock for all.
+
   The lock is the kernel's, so it ends with the process, however that ends; the
   file's text only says who holds it.
 
@@ -61,6 +65,10 @@ def open_run(workdir: str | pathlib.Path) -> Iterator[RunFolder]:
     StorageError: if the folder cannot be made or written.
   """
   folder = RunFolder(pathlib.Path(workdir))
+  # Asking for the index alone would start the devices.
+  if jax.distributed.is_initialized() and jax.process_index() > 0:
+    yield folder
+    return
   with _storage(folder.path):
     folder.path.mkdir(parents=True, exist_ok=True)
     # Not 'w': that would wipe the other run's text before asking for the lock.

@@ -9,7 +9,9 @@ from tagrec_jax.sharding.mesh import make_mesh
 
 
 def settings(data=-1, fsdp=1, tensor=1):
-  return ShardingSettings("jit", "data", data, fsdp, tensor)
+  return ShardingSettings(
+    backend="jit", preset="data", data=data, fsdp=fsdp, tensor=tensor
+  )
 
 
 @pytest.mark.parametrize(

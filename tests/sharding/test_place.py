@@ -11,7 +11,11 @@ from tagrec_jax.sharding.place import host_share, place_batch
 
 @pytest.fixture(scope="module")
 def mesh():
-  return make_mesh(ShardingSettings("jit", "fsdp_tensor", 2, 2, 2))
+  return make_mesh(
+    ShardingSettings(
+      backend="jit", preset="fsdp_tensor", data=2, fsdp=2, tensor=2
+    )
+  )
 
 
 def test_rows_are_split_and_kept_in_order(mesh):

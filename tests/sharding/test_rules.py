@@ -18,7 +18,11 @@ from tagrec_jax.sharding.rules import (
 
 @pytest.fixture(scope="module")
 def mesh():
-  return make_mesh(ShardingSettings("jit", "fsdp_tensor", 2, 2, 2))
+  return make_mesh(
+    ShardingSettings(
+      backend="jit", preset="fsdp_tensor", data=2, fsdp=2, tensor=2
+    )
+  )
 
 
 @pytest.mark.parametrize(
@@ -42,12 +46,18 @@ def test_specs(mesh, preset, axes, shape, spec):
 
 def _fitting(preset, mesh):
   if preset == "tensor":
-    return make_mesh(ShardingSettings("jit", preset, 4, 1, 2))
+    return make_mesh(
+      ShardingSettings(backend="jit", preset=preset, data=4, fsdp=1, tensor=2)
+    )
   return mesh
 
 
 def test_an_axis_of_one_device_splits_nothing():
-  mesh = make_mesh(ShardingSettings("jit", "fsdp_tensor", 8, 1, 1))
+  mesh = make_mesh(
+    ShardingSettings(
+      backend="jit", preset="fsdp_tensor", data=8, fsdp=1, tensor=1
+    )
+  )
   assert spec_for(("embed", "hidden"), (7, 5), "fsdp_tensor", mesh) == P(
     None, None
   )

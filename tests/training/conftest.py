@@ -114,7 +114,9 @@ def make_backend(kind, recipe):
     return PmapBackend(recipe, jax.devices()[: int(kind[4:] or 8)])
   preset, sizes = kind.split(":")
   data, fsdp, tensor = map(int, sizes.split(","))
-  settings = ShardingSettings("jit", preset, data, fsdp, tensor)
+  settings = ShardingSettings(
+    backend="jit", preset=preset, data=data, fsdp=fsdp, tensor=tensor
+  )
   mesh = make_mesh(settings, jax.devices()[: data * fsdp * tensor])
   return JitBackend(recipe, mesh, preset)
 

@@ -1,10 +1,12 @@
-"""A run to be killed: `small_run.py workdir steps`; prints each step taken.
+"""A run to be killed: prints each step taken and, at the end, a digest of
+everything a step changes.
 
-Its digest, at the end, is of everything a step changes.
+small_run.py workdir steps [process port]: the latter for one of two processes.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -16,6 +18,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.checkpoint.meta import Identity
@@ -42,17 +46,39 @@ def losses(params, batch, key, shard):
   return {"items": Sum((error**2).sum(), jnp.float32(error.size))}
 
 
-def batches(step):
+def batches(step, share):
   print(step, flush=True)
   time.sleep(0.02)
   random = np.random.default_rng(step)
   x = random.normal(size=(8, 64)).astype(np.float32)
+  x = np.split(x, share[1])[share[0]]
   return {"x": x, "y": x[:, :4] * 2}
 
 
-def main(workdir, steps):
+def digest(state):
+  whole = jax.tree.map(lambda x: NamedSharding(x.sharding.mesh, P()), state)
+  found = hashlib.sha256()
+  for leaf in jax.tree.leaves(jax.jit(lambda s: s, out_shardings=whole)(state)):
+    found.update(np.ascontiguousarray(leaf).tobytes())
+  return found.hexdigest()
+
+
+def main(workdir, steps, process=None, port=None):
+  if process is not None:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+      f"localhost:{port}", 2, int(process), heartbeat_timeout_seconds=10
+    )
   settings = OptimizerSettings(
-    "adamw", 1e-2, "constant", 0, 0.01, 0.9, 0.99, 1.0, 0.9
+    name="adamw",
+    learning_rate=1e-2,
+    schedule="constant",
+    warmup_steps=0,
+    weight_decay=0.01,
+    beta1=0.9,
+    beta2=0.99,
+    clip_norm=1.0,
+    ema_decay=0.9,
   )
   recipe = Recipe(
     init=lambda key: {"w": jax.random.normal(key, (64, 4))},
@@ -62,8 +88,11 @@ def main(workdir, steps):
     optimizer=optimizer.make_optimizer(optimizer.adamw, settings, steps),
     ema_decay=0.9,
   )
-  mesh = make_mesh(ShardingSettings("jit", "data", -1, 1, 1))
-  backend = JitBackend(recipe, mesh, "data")
+  fsdp = jax.local_device_count()
+  mesh = make_mesh(
+    ShardingSettings(backend="jit", preset="fsdp", data=-1, fsdp=fsdp, tensor=1)
+  )
+  backend = JitBackend(recipe, mesh, "fsdp")
   identity = Identity({}, {}, "data", (0, 0), {})
   with (
     stop_on_signals() as stop,
@@ -72,19 +101,23 @@ def main(workdir, steps):
   ):
     result = train(
       backend,
-      batches,
-      TrainSettings(steps, 10, 10, 0, "w", 10),
+      functools.partial(batches, share=backend.host_share),
+      TrainSettings(
+        steps=steps,
+        log_every=10,
+        evaluate_every=10,
+        patience=0,
+        watch="w",
+        max_skipped_steps=10,
+      ),
       save_every=5,
       checkpoints=checkpoints,
       evaluate=lambda params: {"w": float(jnp.abs(params["w"]).sum()) % 1},
       writers=Writers([JsonLines(folder.metrics)]),
       stop=stop,
     )
-  digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(jax.device_get(result.state)):
-    digest.update(np.ascontiguousarray(leaf).tobytes())
-  print(result.ending, result.best_step, digest.hexdigest(), flush=True)
+  print(result.ending, result.best_step, digest(result.state), flush=True)
 
 
 if __name__ == "__main__":
-  main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+  main(pathlib.Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,13 +18,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 60
 
 
-def start(workdir, steps=STEPS):
+def start(workdir, *process, devices=1):
+  flags = f"--xla_force_host_platform_device_count={devices}"
   return subprocess.Popen(
-    [sys.executable, str(SCRIPT), str(workdir), str(steps)],
+    [sys.executable, str(SCRIPT), str(workdir), str(STEPS), *process],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-    env=os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)},
+    env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
   )
 
 
@@ -85,6 +87,33 @@ def test_a_signal_saves_and_ends(wanted, tmp_path):
   assert "SIGTERM: saving at the end of this step" in err
   assert out.splitlines()[-1].startswith("interrupted ")
   assert finish(tmp_path) == wanted
+
+
+def two_hosts(workdir, stop_at=None):
+  """The last lines of two processes; one may be told to end."""
+  with socket.socket() as free:
+    free.bind(("localhost", 0))
+    port = str(free.getsockname()[1])
+  hosts = [start(workdir, str(n), port, devices=2) for n in range(2)]
+  if stop_at is not None:
+    read_to(hosts[1], stop_at)
+    hosts[1].send_signal(signal.SIGTERM)
+  lines = []
+  for host in hosts:
+    out, err = host.communicate(timeout=200)
+    assert host.returncode == 0, err
+    lines.append(out.splitlines()[-1])
+  return lines
+
+
+@pytest.mark.nightly
+def test_two_hosts_stop_together_and_go_on(tmp_path):
+  wanted = two_hosts(tmp_path / "undisturbed")
+  assert wanted[0] == wanted[1]
+  stopped = two_hosts(tmp_path / "stopped", stop_at=17)
+  assert stopped[0] == stopped[1]
+  assert stopped[0].startswith("interrupted ")
+  assert two_hosts(tmp_path / "stopped") == wanted
 
 
 def test_a_second_signal_ends_at_once():

@@ -54,7 +54,14 @@ def run(settings, dataset, steps=3):
 
 
 def change(settings, backend, preset, data, fsdp, tensor):
-  sharding = type(settings.sharding)(backend, preset, data, fsdp, tensor)
+  sharding = dataclasses.replace(
+    settings.sharding,
+    backend=backend,
+    preset=preset,
+    data=data,
+    fsdp=fsdp,
+    tensor=tensor,
+  )
   return dataclasses.replace(settings, sharding=sharding)
 
 
