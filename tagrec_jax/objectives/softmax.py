@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, Int, Key
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.objectives import tiles
+from tagrec_jax.objectives.rows import log_sum_exp
+from tagrec_jax.objectives.scores import target_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,34 +52,21 @@ class Softmax:
     del key
     valid_BT = (targets_BT >= 0).astype(jnp.float32)
     log_sum = tiles.catalogue_total(
-      tiles.log_sum_exp,
+      log_sum_exp,
       queries_BTD,
       vectors_CD,
       bias_C,
       valid_BT,
       self.tile_bytes,
     )
-    scores_BT = score_of(queries_BTD, vectors_CD, bias_C, targets_BT)
-    hit = jnp.sum(scores_BT * valid_BT)
+    scores_BT = target_scores(queries_BTD, vectors_CD, bias_C, targets_BT)
+    hit = jnp.sum(scores_BT)
     if self.label_smoothing:
       e = self.label_smoothing
       hit = (1 - e) * hit + e * _mean_scores(
         queries_BTD, vectors_CD, bias_C, valid_BT
       )
     return Sum(log_sum - hit, jnp.sum(valid_BT))
-
-
-def score_of(
-  queries_BTD: Float[Array, "B T D"],
-  vectors_CD: Float[Array, "C D"],
-  bias_C: Float[Array, " C"],
-  targets_BT: Int[Array, "B T"],
-) -> Float[Array, "B T"]:
-  """The score of one catalogue entry for each question; row 0 for negatives."""
-  rows_BT = jnp.maximum(targets_BT, 0)
-  vectors_BTD = vectors_CD[rows_BT].astype(jnp.float32)
-  queries_BTD = queries_BTD.astype(jnp.float32)
-  return jnp.sum(queries_BTD * vectors_BTD, axis=-1) + bias_C[rows_BT]
 
 
 def _mean_scores(

@@ -1,0 +1,142 @@
+"""All questions against a part of the catalogue, for very large catalogues.
+
+The sum of exponentials is carried from part to part; the backward pass computes
+the scores of each part again. Four matrix products, and never more memory than
+one part needs.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tagrec_jax.objectives.question_tiles import scaled
+from tagrec_jax.objectives.scores import dot
+from tagrec_jax.objectives.split import Split
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def catalogue_tiles(
+  part: int,
+  split: Split,
+  queries_BTD: jax.Array,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  weights_BT: jax.Array,
+) -> jax.Array:
+  """Σ weight · log Σ exp(scores).
+
+  Args:
+    part: how many entries of one device's catalogue make a tile.
+  """
+  return _forward(part, split, queries_BTD, vectors_CD, bias_C, weights_BT)[0]
+
+
+def _forward(
+  part: int,
+  split: Split,
+  queries_BTD: jax.Array,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  weights_BT: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+  def local(queries_BTD, vectors_CD, bias_C):
+    B, T, D = queries_BTD.shape
+    queries_ND = queries_BTD.reshape(B * T, D)
+    top_N, sum_N = _sums(part, queries_ND, vectors_CD, bias_C)
+    if split.catalogue:
+      own_N, top_N = top_N, lax.pmax(top_N, split.catalogue)
+      sum_N = split.sum_over_catalogue(sum_N * jnp.exp(own_N - top_N))
+    return ((top_N + jnp.log(sum_N)).reshape(B, T),)
+
+  run = split.run(local, "BCC", "B")
+  (log_sum_BT,) = run(queries_BTD, vectors_CD, bias_C)
+  saved = queries_BTD, vectors_CD, bias_C, weights_BT, log_sum_BT
+  return jnp.sum(log_sum_BT * weights_BT), saved
+
+
+def _backward(
+  part: int,
+  split: Split,
+  saved: tuple[jax.Array, ...],
+  cotangent: jax.Array,
+) -> tuple[jax.Array | None, ...]:
+  queries_BTD, vectors_CD, bias_C, weights_BT, log_sum_BT = saved
+
+  def local(queries_BTD, vectors_CD, bias_C, slope_BT, log_sum_BT):
+    B, T, D = queries_BTD.shape
+    C, dtype = vectors_CD.shape[0], queries_BTD.dtype
+    queries_ND = queries_BTD.reshape(B * T, D)
+    slope_N, log_sum_N = slope_BT.reshape(B * T), log_sum_BT.reshape(B * T)
+    scaled_DN = scaled(queries_ND, slope_N)
+
+    def tile(sums, start):
+      grads_ND, table_DC = sums
+      first, rows_CD, part_C = _part(start, part, vectors_CD, bias_C)
+      rows_CD = rows_CD.astype(dtype)
+      products_NC = dot("ND,CD->NC", queries_ND, rows_CD)
+      p_NC = jnp.exp(products_NC + part_C[None] - log_sum_N[:, None])
+      p_NC = p_NC.astype(dtype)
+      grads_ND += dot("NC,CD->ND", p_NC, rows_CD)
+      share_DC = dot("DN,NC->DC", scaled_DN, p_NC)
+      share_DC += lax.dynamic_slice_in_dim(table_DC, first, part, 1)
+      table_DC = lax.dynamic_update_slice_in_dim(table_DC, share_DC, first, 1)
+      return (grads_ND, table_DC), None
+
+    start = jnp.zeros((B * T, D)), jnp.zeros((D + 1, C))
+    sums, _ = lax.scan(tile, start, jnp.arange(0, C, part))
+    grads_ND = split.sum_over_catalogue(sums[0]) * slope_N[:, None]
+    table_DC = split.sum_over_batch(sums[1])
+    return (
+      grads_ND.reshape(B, T, D).astype(dtype),
+      table_DC[:D].T.astype(vectors_CD.dtype),
+      table_DC[D].astype(bias_C.dtype),
+    )
+
+  run = split.run(local, "BCCBB", "BCC")
+  slope_BT = weights_BT * cotangent
+  return *run(queries_BTD, vectors_CD, bias_C, slope_BT, log_sum_BT), None
+
+
+catalogue_tiles.defvjp(_forward, _backward)
+
+
+def _sums(
+  part: int, queries_ND: jax.Array, vectors_CD: jax.Array, bias_C: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """(largest score, Σ exp(score - largest)) of each question."""
+
+  def tile(state, start):
+    top_N, sum_N = state
+    _, rows_CD, part_C = _part(start, part, vectors_CD, bias_C)
+    rows_CD = rows_CD.astype(queries_ND.dtype)
+    scores_NC = dot("ND,CD->NC", queries_ND, rows_CD) + part_C[None]
+    new_N = jnp.maximum(top_N, jnp.max(scores_NC, axis=1))
+    sum_N *= jnp.exp(top_N - new_N)
+    sum_N += jnp.sum(jnp.exp(scores_NC - new_N[:, None]), axis=1)
+    return (new_N, sum_N), None
+
+  N, C = queries_ND.shape[0], vectors_CD.shape[0]
+  lowest_N = jnp.full((N,), jnp.finfo(jnp.float32).min)
+  start = lowest_N, jnp.zeros((N,))
+  state, _ = lax.scan(tile, start, jnp.arange(0, C, part))
+  return state
+
+
+def _part(
+  start: jax.Array, part: int, vectors_CD: jax.Array, bias_C: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Rows start .. start + part, moved back where they would pass the end.
+
+  Returns:
+    The first row taken, the rows, and their bias: -inf for the rows that an
+    earlier part has already counted.
+  """
+  first = jnp.minimum(start, vectors_CD.shape[0] - part)
+  rows_CD = lax.dynamic_slice_in_dim(vectors_CD, first, part)
+  bias_C = lax.dynamic_slice_in_dim(bias_C, first, part)
+  counted_C = first + jnp.arange(part) < start
+  return first, rows_CD, jnp.where(counted_C, -jnp.inf, bias_C)

@@ -1,0 +1,112 @@
+"""Scores of a few catalogue entries for each question."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from tagrec_jax.objectives.split import Split
+
+
+def dot(formula: str, *operands: jax.Array) -> jax.Array:
+  """A product in the dtype of the operands, added up in float32."""
+  return jnp.einsum(formula, *operands, preferred_element_type=jnp.float32)
+
+
+def target_scores(
+  queries_BTD: Float[Array, "B T D"],
+  vectors_CD: Float[Array, "C D"],
+  bias_C: Float[Array, " C"],
+  targets_BT: Int[Array, "B T"],
+) -> Float[Array, "B T"]:
+  """The score of the target; 0 where there is none."""
+  return label_scores(queries_BTD, vectors_CD, bias_C, targets_BT[..., None])
+
+
+def label_scores(
+  queries_BTD: Float[Array, "B T D"],
+  vectors_CD: Float[Array, "C D"],
+  bias_C: Float[Array, " C"],
+  targets_BTM: Int[Array, "B T M"],
+) -> Float[Array, "B T"]:
+  """Σ of the scores of a question's labels; negative ids pad the labels.
+
+  Scores are linear in the vectors, so the labels' vectors are added first.
+  """
+  split = dataclasses.replace(Split.of(queries_BTD, vectors_CD), catalogue=())
+  sum_BTD, bias_BT = _label_sums(split, vectors_CD, bias_C, targets_BTM)
+  return jnp.sum(queries_BTD.astype(jnp.float32) * sum_BTD, axis=-1) + bias_BT
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _label_sums(
+  split: Split,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  targets_BTM: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  """Σ vector and Σ bias over the labels, one label of all questions at a time.
+
+  An array [B, T, M, D] is never made, and devices add up the gradient of the
+  table once, not for each label.
+  """
+  del split
+  B, T, _ = targets_BTM.shape
+
+  def add(sums, targets_BT):
+    rows_BT, member_BT = _rows(targets_BT)
+    sum_BTD = sums[0] + vectors_CD[rows_BT] * member_BT[..., None]
+    return (sum_BTD, sums[1] + bias_C[rows_BT] * member_BT), None
+
+  start = jnp.zeros((B, T, vectors_CD.shape[1])), jnp.zeros((B, T))
+  return lax.scan(add, start, jnp.moveaxis(targets_BTM, 2, 0))[0]
+
+
+def _forward(
+  split: Split,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  targets_BTM: jax.Array,
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...]]:
+  sums = _label_sums(split, vectors_CD, bias_C, targets_BTM)
+  return sums, (vectors_CD, bias_C, targets_BTM)
+
+
+def _backward(
+  split: Split,
+  saved: tuple[jax.Array, ...],
+  cotangents: tuple[jax.Array, jax.Array],
+) -> tuple[jax.Array, jax.Array, None]:
+  vectors_CD, bias_C, targets_BTM = saved
+
+  def local(grad_BTD, grad_BT, targets_BTM):
+    def add(tables, targets_BT):
+      table_CD, table_C = tables
+      rows_BT, member_BT = _rows(targets_BT)
+      share_BTD = grad_BTD * member_BT[..., None]
+      table_C = table_C.at[rows_BT].add(grad_BT * member_BT)
+      return (table_CD.at[rows_BT].add(share_BTD), table_C), None
+
+    start = jnp.zeros(vectors_CD.shape), jnp.zeros(bias_C.shape)
+    tables, _ = lax.scan(add, start, jnp.moveaxis(targets_BTM, 2, 0))
+    return split.sum_over_batch(tables)
+
+  grads = split.run(local, "BBB", "--")(*cotangents, targets_BTM)
+  return (
+    grads[0].astype(vectors_CD.dtype),
+    grads[1].astype(bias_C.dtype),
+    None,
+  )
+
+
+_label_sums.defvjp(_forward, _backward)
+
+
+def _rows(targets_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Rows that can be looked up, and 0 where there was no id to look up."""
+  return jnp.maximum(targets_BT, 0), (targets_BT >= 0).astype(jnp.float32)

@@ -1,0 +1,94 @@
+"""Which devices hold which rows and which part of the catalogue.
+
+Left to XLA's partitioner, a sum over tiles becomes one all-reduce of the whole
+table's gradient for every tile. Here each device adds up its own tiles, and
+devices talk once, at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, PartitionSpec
+
+BATCH_AXES = ("data", "fsdp")
+CATALOGUE_AXES = ("tensor",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """How the rows of a batch and a catalogue are spread.
+
+  Attributes:
+    mesh: where the arrays live; without axes on one device.
+    batch: mesh axes that share the rows of a batch; () also where the caller
+      maps over devices itself.
+    catalogue: mesh axes that share the catalogue.
+  """
+
+  mesh: Any
+  batch: tuple[str, ...]
+  catalogue: tuple[str, ...]
+
+  @classmethod
+  def of(cls, queries_BTD: jax.Array, vectors_CD: jax.Array) -> Split:
+    """Splits along every axis of the arrays' mesh that divides them evenly.
+
+    The mesh is known while tracing, the layout of the arrays on it is not. An
+    array that lies otherwise is moved: the result is the same.
+    """
+    mesh = jax.typeof(queries_BTD).sharding.mesh
+    free = {
+      name: size
+      for name, size, kind in zip(
+        mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True
+      )
+      if kind == AxisType.Auto and size > 1
+    }
+
+    def chosen(names: tuple[str, ...], length: int) -> tuple[str, ...]:
+      axes = tuple(name for name in names if name in free)
+      whole = length % math.prod(free[name] for name in axes) == 0
+      return axes if whole else ()
+
+    batch = chosen(BATCH_AXES, queries_BTD.shape[0])
+    catalogue = chosen(CATALOGUE_AXES, vectors_CD.shape[0])
+    return cls(mesh, batch, catalogue)
+
+  def parts(self, axes: tuple[str, ...]) -> int:
+    """Into how many parts an array is cut along some of the axes."""
+    return math.prod(self.mesh.shape[name] for name in axes)
+
+  def run(self, function: Callable, inputs: str, outputs: str) -> Callable:
+    """The function, called on each device with its own part.
+
+    Args:
+      function: must add up over devices itself.
+      inputs, outputs: one letter an array: B for one whose first axis is the
+        batch, C for the catalogue, and - for one that all devices share.
+    """
+    if not self.batch + self.catalogue:
+      return function
+    specs = {
+      "B": PartitionSpec(self.batch),
+      "C": PartitionSpec(self.catalogue),
+      "-": PartitionSpec(),
+    }
+    return jax.shard_map(
+      function,
+      mesh=self.mesh,
+      in_specs=tuple(specs[letter] for letter in inputs),
+      out_specs=tuple(specs[letter] for letter in outputs),
+      axis_names=set(self.batch + self.catalogue),
+      check_vma=False,  # nothing is differentiated through the map
+    )
+
+  def sum_over_batch(self, x: Any) -> Any:
+    return jax.lax.psum(x, self.batch) if self.batch else x
+
+  def sum_over_catalogue(self, x: Any) -> Any:
+    return jax.lax.psum(x, self.catalogue) if self.catalogue else x

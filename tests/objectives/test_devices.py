@@ -1,0 +1,108 @@
+"""The same losses however the batch and the catalogue are spread."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from tagrec_jax.objectives.gbce import GBCE
+from tagrec_jax.objectives.multilabel import (
+  MultilabelSigmoid,
+  MultilabelSoftmax,
+)
+from tagrec_jax.objectives.pairwise import BPR
+from tagrec_jax.objectives.sampled_softmax import SampledSoftmax
+from tagrec_jax.objectives.softmax import Softmax
+
+B, T, D, C, M = 8, 24, 6, 50, 3
+OBJECTIVES = {
+  "question_tiles": (Softmax(0.1, tile_bytes=16 * C * 4), 0),
+  "catalogue_tiles": (Softmax(tile_bytes=T * 7 * 4), 0),
+  "sampled_softmax": (SampledSoftmax(9), 0),
+  "gbce": (GBCE(9, 0.75), 0),
+  "bpr": (BPR(9), 0),
+  "multilabel_softmax": (MultilabelSoftmax(16 * C * 4), M),
+  "multilabel_sigmoid": (MultilabelSigmoid(16 * C * 4), M),
+}
+
+
+def loss_and_grads(objective, key, queries, vectors, bias, targets):
+  def total(queries, vectors, bias):
+    return objective(queries, vectors, bias, targets, key).total
+
+  return jax.value_and_grad(total, argnums=(0, 1, 2))(queries, vectors, bias)
+
+
+def spread(batch, shape, axes):
+  """The batch on a mesh: rows over data and fsdp, the catalogue over tensor."""
+  mesh = jax.make_mesh(shape, axes, axis_types=(AxisType.Auto,) * len(axes))
+  rows = tuple(name for name in axes if name in ("data", "fsdp"))
+  catalogue = tuple(name for name in axes if name == "tensor")
+  specs = rows, catalogue, catalogue, rows
+  return [
+    jax.device_put(x, NamedSharding(mesh, PartitionSpec(names)))
+    for x, names in zip(batch, specs, strict=True)
+  ]
+
+
+MESHES = [
+  ((2,), ("data",)),
+  ((2, 2, 2), ("data", "fsdp", "tensor")),
+]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_same_on_every_mesh(name, make_batch):
+  objective, labels = OBJECTIVES[name]
+  batch = make_batch(B, T, D, C, labels)
+  run = jax.jit(functools.partial(loss_and_grads, objective, jax.random.key(0)))
+  expected = run(*batch)
+  for mesh in MESHES:
+    for got, wanted in zip(
+      jax.tree.leaves(run(*spread(batch, *mesh))),
+      jax.tree.leaves(expected),
+      strict=True,
+    ):
+      np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["question_tiles", "catalogue_tiles"])
+def test_devices_talk_once_and_never_about_scores(name, make_batch):
+  objective, labels = OBJECTIVES[name]
+  batch = make_batch(B, T, D, C, labels)
+  run = jax.jit(functools.partial(loss_and_grads, objective, None))
+  text = run.lower(*spread(batch, (8,), ("data",))).compile().as_text()
+  assert text.count("while(") > 0
+  for computation in text.split("\n\n"):
+    talk = re.findall(
+      r"= \S.* (all-\w+|reduce-scatter)(?:-start)?\(", computation
+    )
+    assert set(talk) <= {"all-reduce"}
+    assert not talk or computation.lstrip().startswith("ENTRY")
+
+
+def test_the_same_under_pmap(make_batch):
+  objective = Softmax(tile_bytes=16 * C * 4)
+  queries, vectors, bias, targets = make_batch(B, T, D, C)
+  expected = jax.jit(functools.partial(loss_and_grads, objective, None))(
+    queries, vectors, bias, targets
+  )
+
+  def local(queries, vectors, bias, targets):
+    out = loss_and_grads(objective, None, queries, vectors, bias, targets)
+    loss, (query_grad, *table_grads) = out
+    return jax.lax.psum((loss, table_grads), "data"), query_grad
+
+  run = jax.pmap(local, axis_name="data", in_axes=(0, None, None, 0))
+  (loss, table_grads), query_grad = run(
+    queries.reshape(4, 2, T, D), vectors, bias, targets.reshape(4, 2, T)
+  )
+  np.testing.assert_allclose(loss[0], expected[0], rtol=1e-5)
+  got = query_grad.reshape(B, T, D), table_grads[0][0], table_grads[1][0]
+  for grad, wanted in zip(got, expected[1], strict=True):
+    np.testing.assert_allclose(grad, wanted, rtol=1e-5, atol=1e-5)
