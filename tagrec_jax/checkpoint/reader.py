@@ -105,7 +105,7 @@ def load_meta(path: pathlib.Path) -> Meta:
   """The meta of the checkpoint at `path`, which is not checked."""
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
     return reader.restore(
-      path, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+      path.absolute(), args=ocp.args.Composite(meta=ocp.args.JsonRestore())
     ).meta
 
 
@@ -125,7 +125,7 @@ def restore_arrays(path: pathlib.Path, template: Any, prefix: str = "") -> Any:
   }
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
     found = reader.restore(
-      path,
+      path.absolute(),
       args=ocp.args.Composite(
         state=ocp.args.PyTreeRestore(
           item=wanted,
