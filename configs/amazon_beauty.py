@@ -23,19 +23,31 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.data.source = "s3rec"
 
   config.pipeline.row_length = 128
-  config.pipeline.batch_rows = 16
+  config.pipeline.batch_rows = 4
   config.pipeline.begin_token = False
 
-  config.model.width = 128
-  config.model.hidden = 512
+  config.model.product = ("id", "tags")
   config.model.dropout = 0.5
+  config.model.memory_weight = 0.6
 
-  config.optimizer.learning_rate = 3e-3
-  config.optimizer.weight_decay = 0.1
+  config.objective.items = "sampled_softmax"
+  config.objective.negatives = 1024
 
-  config.train.steps = 4000
-  config.train.evaluate_every = 250
-  config.checkpoint.save_every = 250
+  config.optimizer.schedule = "cosine"
+  config.optimizer.warmup_steps = 250
+  config.optimizer.beta2 = 0.999
+
+  config.train.steps = 15_000
+  config.train.log_every = 50
+  config.train.evaluate_every = 1500
+  config.checkpoint.save_every = 1500
+  config.evaluation.max_valid_people = 6000
+  config.evaluation.baselines = (
+    "popularity",
+    "recent_popularity",
+    "item_knn",
+    "markov",
+  )
 
   if variant == "tiny":
     base.shrink(config)

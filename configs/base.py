@@ -58,6 +58,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.tie_products = True  # rank with the vectors that read the history
   model.score = "dot"  # or 'cosine': both sides at length 1
   model.temperature = 1.0  # scores are divided by it
+  model.memory_weight = 0.0  # w of an answer for products: (1 - w) of what the
+  # network says and w of the transitions counted in training; 0: no memory
   model.compute_dtype = "float32"  # of matmuls; parameters stay float32
 
   # What is minimised: items_weight · loss + tags_weight · loss.

@@ -225,6 +225,7 @@ def model(checked: Settings, prepared: Dataset) -> Model:
 
   from tagrec_jax.layers.noise import Noise
   from tagrec_jax.layers.param import logical_axes
+  from tagrec_jax.models.decoder.memory import TransitionMemory, interpolate
   from tagrec_jax.models.recommender import Recommender
 
   objective = checked.objective
@@ -237,6 +238,9 @@ def model(checked: Settings, prepared: Dataset) -> Model:
   wanted = [n for n in checked.model.product if n != "id"]
   product = {name: jnp.asarray(prepared.product[name]) for name in wanted}
   tags_CM = jnp.asarray(prepared.product["tags"]) if "tags" in weights else None
+
+  remembered = checked.model.memory_weight
+  memory = TransitionMemory.of(prepared) if remembered else None
 
   def make(key: Array) -> Recommender:
     return Recommender(
@@ -290,6 +294,10 @@ def model(checked: Settings, prepared: Dataset) -> Model:
           preferred_element_type=jnp.float32,
         )
         + q.bias_C[None]
+      )
+    if memory is not None and "items" in answers:
+      answers["items"] = interpolate(
+        answers["items"], memory(batch["history_ids"]), remembered
       )
     return answers
 

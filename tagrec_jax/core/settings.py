@@ -71,6 +71,7 @@ class ModelSettings:
   tie_products: bool
   score: str = _key(choices=("dot", "cosine"))
   temperature: float = _key(1e-4)
+  memory_weight: float = _key(0, 1)
   compute_dtype: str = _key(choices=("float32", "bfloat16"))
 
 

@@ -18,21 +18,13 @@ Axes = tuple[str | None, ...]
 _init = jax.nn.initializers
 
 
-def table(
-  rows: int,
-  width: int,
-  axes: Axes,
-  rngs: nnx.Rngs,
-  scale: float | None = None,
-) -> nnx.Param:
-  """A float32 table [rows, width] of vectors, normal around 0.
+def table(rows: int, width: int, axes: Axes, rngs: nnx.Rngs) -> nnx.Param:
+  """A float32 table [rows, width] of small random vectors.
 
-  Args:
-    scale: standard deviation; by default 1/√width, so that vectors start
-      with length one whatever the width.
+  Small, so that a sum of several of them (id, tags, title) begins with scores
+  near 0 and the first loss is that of an even guess.
   """
-  deviation = width**-0.5 if scale is None else scale
-  value = deviation * jax.random.normal(rngs.params(), (rows, width))
+  value = 0.02 * jax.random.normal(rngs.params(), (rows, width))
   return nnx.Param(value, axes=axes)
 
 

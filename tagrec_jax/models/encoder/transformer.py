@@ -55,9 +55,7 @@ class TransformerHistory(nnx.Module):
     self.rate = settings.dropout
     self.dtype = jnp.dtype(settings.compute_dtype)
     self.positions = (
-      param.table(
-        max_positions, settings.width, (None, "embed"), rngs, scale=0.02
-      )
+      param.table(max_positions, settings.width, (None, "embed"), rngs)
       if settings.positions == "learned"
       else None
     )
