@@ -9,7 +9,10 @@ same move, backwards, begins a deletion.
 from __future__ import annotations
 
 import concurrent.futures
+import logging
+import os
 import pathlib
+import re
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +66,8 @@ class Checkpoints:
       step: reader.score_of(self._folder, step)
       for step in reader.list_steps(self._folder)
     }
+    # It logs the trace of every error it also raises.
+    logging.getLogger("absl").addFilter(_is_news)
     self._saver = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
     self._thread = concurrent.futures.ThreadPoolExecutor(1)
     self._publishing: concurrent.futures.Future[None] | None = None
@@ -186,6 +191,8 @@ class Checkpoints:
   def _failed(self, step: int, error: Exception) -> StorageError:
     shutil.rmtree(self._unfinished, ignore_errors=True)
     reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if number := re.search(r"os_error_code='(\d+)'", reason):  # of tensorstore
+      reason = os.strerror(int(number[1]))
     return StorageError(
       str(self._folder),
       f"checkpoint of step {step} could not be written ({reason})",
@@ -243,3 +250,7 @@ class Checkpoints:
         f" {newest}: {fault}",
         fix="repair it, or begin anew in another --workdir",
       )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+  return record.levelno != logging.ERROR or "orbax" not in record.pathname

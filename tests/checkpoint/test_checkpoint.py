@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shutil
 
 import jax
@@ -245,19 +246,27 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     open_(tmp_path / "file" / "checkpoints")
 
 
-def test_a_failed_write_is_told_at_once(folder, monkeypatch):
-  def full(path):
-    raise OSError(28, "No space left on device")
-
-  monkeypatch.setattr(manifest, "write", full)
+def test_a_failed_write_is_told_at_once(folder, capfd):
+  """The kernel refuses large files: a real error in a thread of tensorstore."""
+  large = {"table": jax.random.normal(jax.random.key(0), (300, 300))}
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
   with open_(folder) as checkpoints:
-    checkpoints.save(65, make_state(65), {})
-    while not checkpoints._publishing.done():
-      pass
-    with pytest.raises(StorageError, match=r"step 65 could not .* No space"):
-      checkpoints.check()
-  assert reader.list_steps(folder) == [50, 55, 60]
-  assert not (folder / ".unfinished").exists()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+      checkpoints.save(65, large, {})
+      while not checkpoints._publishing.done():
+        pass
+      with pytest.raises(
+        StorageError, match=r"step 65 could not be written \(File too large\)"
+      ):
+        checkpoints.check()
+    finally:
+      resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert reader.list_steps(folder) == [50, 55, 60]
+    assert not (folder / ".unfinished").exists()
+    assert "Traceback" not in capfd.readouterr().err
+    checkpoints.save(65, large, {})  # after there is room again
+  assert reader.list_steps(folder) == [50, 60, 65]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,9 @@ def wanted(made):
   "layout",
   [
     ("jit", "fsdp_tensor", 2, 2, 2),
-    ("pmap", "data", -1, 1, 1),
+    pytest.param(("pmap", "data", -1, 1, 1), marks=pytest.mark.nightly),
+    pytest.param(("jit", "data", 8, 1, 1), marks=pytest.mark.nightly),
+    pytest.param(("jit", "fsdp", 2, 4, 1), marks=pytest.mark.nightly),
   ],
   ids=lambda layout: "-".join(map(str, layout)),
 )

@@ -104,6 +104,19 @@ def test_the_average_follows_the_parameters(tiny):
   )
 
 
+def test_each_step_has_noise_of_its_own(tiny):
+  backend = tiny.backend("data:1,1,1")
+  losses = []
+  for number in (0, 1, 1):
+    state = dataclasses.replace(backend.init_state(), step=jnp.int32(number))
+    state = jax.device_put(
+      state, jax.tree.map(lambda leaf: leaf.sharding, backend.template())
+    )
+    _, report = step_on(backend, state, tiny.batch(0))
+    losses.append(float(report.sums["loss"].total))
+  assert losses[0] != losses[1] == losses[2]
+
+
 def test_without_averages_the_last_parameters_answer(tiny):
   recipe = tiny.recipe(dataclasses.replace(tiny.optimizer, ema_decay=0.0))
   shapes = tiny.make_backend("data:1,1,1", recipe).template()
