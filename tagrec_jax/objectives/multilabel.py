@@ -22,7 +22,7 @@ class MultilabelSoftmax:
   supervised data (arXiv 1511.02251), multi-class logistic loss.
   """
 
-  tile_bytes: int = tiles.TILE_BYTES
+  tiling: tiles.Tiling = tiles.DEFAULT
 
   @classmethod
   def from_settings(cls, settings: ObjectiveSettings) -> MultilabelSoftmax:
@@ -48,7 +48,7 @@ class MultilabelSoftmax:
     valid_BT = (labels_BT > 0).astype(jnp.float32)
     scored = queries_BTD, vectors_CD, bias_C
     log_sum = tiles.catalogue_total(
-      rows.log_sum_exp, *scored, valid_BT, self.tile_bytes
+      rows.log_sum_exp, *scored, valid_BT, self.tiling
     )
     hits_BT = label_scores(*scored, targets_BTM) / jnp.maximum(labels_BT, 1)
     return Sum(log_sum - jnp.sum(hits_BT), jnp.sum(valid_BT))
@@ -62,7 +62,7 @@ class MultilabelSigmoid:
   from scores as Σ_c log(1 + exp(score_c)) - Σ_{y in Y} score_y.
   """
 
-  tile_bytes: int = tiles.TILE_BYTES
+  tiling: tiles.Tiling = tiles.DEFAULT
 
   @classmethod
   def from_settings(cls, settings: ObjectiveSettings) -> MultilabelSigmoid:
@@ -82,7 +82,7 @@ class MultilabelSigmoid:
     valid_BT = jnp.any(targets_BTM >= 0, axis=-1).astype(jnp.float32)
     scored = queries_BTD, vectors_CD, bias_C
     all_of_it = tiles.catalogue_total(
-      rows.softplus_sum, *scored, valid_BT, self.tile_bytes
+      rows.softplus_sum, *scored, valid_BT, self.tiling
     )
     hits = jnp.sum(label_scores(*scored, targets_BTM))
     return Sum(all_of_it - hits, jnp.sum(valid_BT))

@@ -24,11 +24,11 @@ class Softmax:
 
   Attributes:
     label_smoothing: e, in [0, 1).
-    tile_bytes: of a float32 tile of scores; see `tiles.catalogue_total`.
+    tiling: how large its tiles are.
   """
 
   label_smoothing: float = 0.0
-  tile_bytes: int = tiles.TILE_BYTES
+  tiling: tiles.Tiling = tiles.DEFAULT
 
   @classmethod
   def from_settings(cls, settings: ObjectiveSettings) -> Softmax:
@@ -57,7 +57,7 @@ class Softmax:
       vectors_CD,
       bias_C,
       valid_BT,
-      self.tile_bytes,
+      self.tiling,
     )
     scores_BT = target_scores(queries_BTD, vectors_CD, bias_C, targets_BT)
     hit = jnp.sum(scores_BT)

@@ -13,6 +13,7 @@ from tagrec_jax.objectives.multilabel import (
   MultilabelSigmoid,
   MultilabelSoftmax,
 )
+from tagrec_jax.objectives.tiles import Tiling
 
 
 def softmax_row(scores, labels):
@@ -35,13 +36,13 @@ ROWS = [(MultilabelSoftmax, softmax_row), (MultilabelSigmoid, sigmoid_row)]
 @settings(max_examples=4)
 @given(
   shape=st.tuples(*(st.integers(1, n) for n in (3, 7, 5, 40, 6))),
-  tile_bytes=st.sampled_from([1, 2000, 2**20]),
+  tiling=st.sampled_from([Tiling(cache_bytes=500, questions=3), Tiling()]),
 )
 def test_equals_the_oracle(
-  kind, row, shape, tile_bytes, make_batch, check_against_oracle
+  kind, row, shape, tiling, make_batch, check_against_oracle
 ):
   batch = make_batch(*shape)
-  check_against_oracle(kind(tile_bytes), row, batch)
+  check_against_oracle(kind(tiling), row, batch)
 
 
 @pytest.mark.parametrize(("kind", "row"), ROWS)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tagrec_jax.objectives import tiles
 from tagrec_jax.objectives.softmax import Softmax
+from tagrec_jax.objectives.tiles import Tiling
 
 
 def softmax_row(smoothing):
@@ -25,42 +27,57 @@ def softmax_row(smoothing):
   return row
 
 
-# Tiles of one question; of one entry; of 12 questions or of a few entries; all.
-TILES = [200, 1, 2000, 2**20]
+TILINGS = {
+  "few_questions": Tiling(cache_bytes=500, questions=3),
+  "all_questions": Tiling(),
+  "one_entry": Tiling(cache_bytes=1, most_bytes=1),
+  "some_entries": Tiling(cache_bytes=500, most_bytes=1),
+}
+tilings = pytest.mark.parametrize("tiling", TILINGS.values(), ids=TILINGS)
 
 
-@pytest.mark.parametrize("tile_bytes", TILES)
+@tilings
 @settings(max_examples=3)
 @given(
   shape=st.tuples(*(st.integers(1, n) for n in (3, 7, 5, 40))),
   smoothing=st.sampled_from([0.0, 0.1]),
 )
 def test_equals_the_oracle(
-  tile_bytes, shape, smoothing, make_batch, check_against_oracle
+  tiling, shape, smoothing, make_batch, check_against_oracle
 ):
   batch = make_batch(*shape)
   check_against_oracle(
-    Softmax(smoothing, tile_bytes), softmax_row(smoothing), batch
+    Softmax(smoothing, tiling), softmax_row(smoothing), batch
   )
 
 
-@pytest.mark.parametrize("tile_bytes", TILES)
+@tilings
+def test_the_loss_alone_is_the_same(tiling, make_batch):
+  """Without gradients another path is taken, that does less."""
+  batch = make_batch(2, 13, 8, 37)
+  objective = Softmax(0.1, tiling)
+  alone = jax.jit(objective)(*batch)
+  total, _ = jax.jit(jax.value_and_grad(lambda *x: objective(*x).total))(*batch)
+  np.testing.assert_allclose(alone.total, total, rtol=1e-6)
+
+
+@tilings
 def test_scores_may_be_too_large_for_exp(
-  tile_bytes, make_batch, check_against_oracle
+  tiling, make_batch, check_against_oracle
 ):
   """Scores of hundreds: float32 then knows a probability to four digits."""
   batch = make_batch(2, 13, 8, 37, scale=200.0)
   row = softmax_row(0.1)
-  check_against_oracle(Softmax(0.1, tile_bytes), row, batch, rtol=1e-3)
+  check_against_oracle(Softmax(0.1, tiling), row, batch, rtol=1e-3)
 
 
-@pytest.mark.parametrize("tile_bytes", TILES)
+@tilings
 def test_products_in_bfloat16_come_close(
-  tile_bytes, make_batch, check_against_oracle
+  tiling, make_batch, check_against_oracle
 ):
   batch = make_batch(2, 13, 8, 37, dtype=jnp.bfloat16)
   check_against_oracle(
-    Softmax(tile_bytes=tile_bytes),
+    Softmax(tiling=tiling),
     softmax_row(0.0),
     batch,
     rtol=0.03,
@@ -68,10 +85,10 @@ def test_products_in_bfloat16_come_close(
   )
 
 
-@pytest.mark.parametrize("tile_bytes", TILES)
-def test_nothing_to_answer_costs_nothing(tile_bytes, make_batch):
+@tilings
+def test_nothing_to_answer_costs_nothing(tiling, make_batch):
   queries, vectors, bias, targets = make_batch(2, 5, 4, 11)
-  objective = Softmax(0.1, tile_bytes)
+  objective = Softmax(0.1, tiling)
 
   def total(*inputs):
     loss = objective(*inputs, jnp.full_like(targets, -1))
@@ -86,7 +103,7 @@ def test_nothing_to_answer_costs_nothing(tile_bytes, make_batch):
 
 def test_padding_changes_nothing(make_batch):
   queries, vectors, bias, targets = make_batch(2, 6, 4, 11)
-  objective = Softmax(tile_bytes=200)
+  objective = Softmax(tiling=TILINGS["few_questions"])
   wide = jnp.pad(queries, ((0, 1), (0, 3), (0, 0)), constant_values=9.0)
   empty = jnp.pad(targets, ((0, 1), (0, 3)), constant_values=-2)
 
@@ -106,9 +123,9 @@ def test_padding_changes_nothing(make_batch):
     np.testing.assert_allclose(padded, grad, atol=1e-6)
 
 
-def temporary_bytes(B, T, D, C, tile_bytes, dtype=jnp.float32):
+def temporary_bytes(B, T, D, C, tiling, dtype):
   def total(queries, vectors, bias, targets):
-    return Softmax(tile_bytes=tile_bytes)(queries, vectors, bias, targets).total
+    return Softmax(tiling=tiling)(queries, vectors, bias, targets).total
 
   compiled = (
     jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2)))
@@ -126,10 +143,35 @@ def temporary_bytes(B, T, D, C, tile_bytes, dtype=jnp.float32):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("catalogue", [3_000, 100_000])
 def test_memory_does_not_grow_with_questions_times_catalogue(catalogue, dtype):
-  """Beyond some tiles: a few arrays like the inputs, never [B, T, C]."""
+  """A few tiles and a few arrays like the inputs, never [B, T, C]."""
   B, D, tile_bytes = 4, 16, 2**20
+  tiling = Tiling(cache_bytes=tile_bytes, most_bytes=tile_bytes)
   for T in (64, 256):
-    used = temporary_bytes(B, T, D, catalogue, tile_bytes, dtype)
+    used = temporary_bytes(B, T, D, catalogue, tiling, dtype)
     inputs = 4 * (B * T * (D + 2) + catalogue * (D + 1))
     assert used < 4 * inputs + 4 * tile_bytes
-    assert catalogue == 3_000 or used < 4 * B * T * catalogue / 4
+  assert used < B * T * catalogue  # a quarter of all scores
+
+
+def test_large_catalogues_are_cut_and_small_ones_not(monkeypatch):
+  """At the default sizes, for 16 rows of 256 questions."""
+  used = []
+  for name in ("question_tiles", "catalogue_tiles"):
+    monkeypatch.setattr(
+      tiles, name, lambda *_, name=name: used.append(name) or jnp.zeros(())
+    )
+
+  def run(C):
+    used.clear()
+    jax.eval_shape(
+      Softmax(),
+      jax.ShapeDtypeStruct((16, 256, 8), jnp.float32),
+      jax.ShapeDtypeStruct((C, 8), jnp.float32),
+      jax.ShapeDtypeStruct((C,), jnp.float32),
+      jax.ShapeDtypeStruct((16, 256), jnp.int32),
+    )
+    return used
+
+  assert run(100) == ["question_tiles"]
+  assert run(250_000) == ["question_tiles"]
+  assert run(1_000_000) == ["catalogue_tiles"]
