@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
@@ -10,15 +9,14 @@ import sys
 import numpy as np
 import pytest
 
-import tagrec_jax.data.prepare as prepare_module
 from configs.base import get_config
 from tagrec_jax.core.axes import UNKNOWN
-from tagrec_jax.core.errors import StorageError, UserError
+from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings, from_dict
 from tagrec_jax.data.clean import clean
 from tagrec_jax.data.dataset import NO_TIME, Dataset
 from tagrec_jax.data.fingerprint import fingerprint
-from tagrec_jax.data.prepare import from_cleaned, open_or_prepare, prepare
+from tagrec_jax.data.prepare import from_cleaned, open_or_prepare
 from tagrec_jax.data.records import Event, Item, Person, Record
 from tagrec_jax.data.spec import Feature, Kind, Part
 
@@ -30,22 +28,6 @@ def settings(**changes) -> DataSettings:
   config.data.min_person_events = 1
   config.data.update(changes)
   return from_dict(config.to_dict()).data
-
-
-@dataclasses.dataclass
-class Lines:
-  """A source that keeps one event a line in a file, for caching."""
-
-  path: pathlib.Path
-  name: str = "lines"
-
-  def files(self) -> list[str]:
-    return [str(self.path)]
-
-  def read(self):
-    for line in self.path.read_text().splitlines():
-      person, item, time = line.split()
-      yield Event(person, item, int(time))
 
 
 def films() -> list[Record]:
@@ -267,121 +249,6 @@ print(test_prepare.prepared(test_prepare.films()).fingerprint)
     assert done.stdout.strip() == GOLDEN
 
 
-@pytest.fixture
-def lines(tmp_path) -> Lines:
-  source = Lines(tmp_path / "lines.txt")
-  source.path.write_text("p a 1\np b 2\np a 3\np b 4\n")
-  return source
-
-
-def cache_of(tmp_path) -> dict:
-  return {"cache_dir": str(tmp_path / "cache")}
-
-
-def prepared_folders(tmp_path) -> list[pathlib.Path]:
-  return sorted((tmp_path / "cache" / "prepared" / "lines").iterdir())
-
-
-def test_is_prepared_once(lines, tmp_path):
-  said: list[str] = []
-  first = open_or_prepare(
-    lines, settings(**cache_of(tmp_path)), log=said.append
-  )
-  again = open_or_prepare(
-    lines, settings(**cache_of(tmp_path)), log=said.append
-  )
-  assert first.fingerprint == again.fingerprint
-  (folder,) = prepared_folders(tmp_path)
-  assert said == [
-    f"{verb} lines: 1 people, 2 products, 4 events"
-    f" (counted: 2 item known only from events) in {folder}"
-    for verb in ("prepared", "found")
-  ]
-
-
-def test_says_what_it_does_on_stderr(lines, tmp_path, capsys):
-  open_or_prepare(lines, settings(**cache_of(tmp_path)))
-  out, err = capsys.readouterr()
-  assert out == ""
-  assert len(err.splitlines()) == 1
-
-
-def test_is_prepared_anew_when_something_changes(lines, tmp_path):
-  where = cache_of(tmp_path)
-  first = open_or_prepare(lines, settings(**where))
-  open_or_prepare(lines, settings(**where, min_item_events=2))
-  assert len(prepared_folders(tmp_path)) == 2
-  lines.path.write_text(lines.path.read_text() + "p a 5\n")
-  changed = open_or_prepare(lines, settings(**where))
-  assert len(prepared_folders(tmp_path)) == 3
-  assert len(changed.events.items) == len(first.events.items) + 1
-
-
-def test_where_the_files_are_does_not_matter(lines, tmp_path):
-  open_or_prepare(lines, settings(**cache_of(tmp_path)))
-  moved = tmp_path / "elsewhere" / lines.path.name
-  moved.parent.mkdir()
-  lines.path.rename(moved)
-  said: list[str] = []
-  open_or_prepare(
-    Lines(moved),
-    settings(**cache_of(tmp_path), folder=str(moved.parent)),
-    log=said.append,
-  )
-  assert said[0].startswith("found")
-
-
-@dataclasses.dataclass
-class Made:
-  """A source without files."""
-
-  items: int
-  name: str = "made"
-
-  def files(self) -> list[str]:
-    return []
-
-  def read(self):
-    yield from (Event("p", str(item), item) for item in range(self.items))
-
-
-def test_data_that_is_made_is_known_by_how(tmp_path):
-  where = settings(**cache_of(tmp_path))
-  for items in (4, 5, 4):
-    dataset = open_or_prepare(Made(items), where)
-    assert len(dataset.events.items) == items
-  assert len(list((tmp_path / "cache" / "prepared" / "made").iterdir())) == 2
-
-
-def test_files_that_are_not_there(lines, tmp_path):
-  lines.path.unlink()
-  with pytest.raises(UserError, match=r"lines.txt: cannot be read \(No such"):
-    open_or_prepare(lines, settings(**cache_of(tmp_path)))
-
-
-def test_damaged_data_is_not_replaced_in_silence(lines, tmp_path):
-  open_or_prepare(lines, settings(**cache_of(tmp_path)))
-  (folder,) = prepared_folders(tmp_path)
-  manifest = folder / "dataset.json"
-  manifest.write_text(json.dumps({}))
-  with pytest.raises(StorageError, match="Fix: delete the folder"):
-    open_or_prepare(lines, settings(**cache_of(tmp_path)))
-  assert manifest.read_text() == "{}"
-
-
-def test_another_process_may_be_quicker(lines, tmp_path, monkeypatch):
-  def prepare_while_another_does(source, checked):
-    monkeypatch.undo()
-    others.append(open_or_prepare(source, checked))
-    return prepare(source, checked)
-
-  others: list[Dataset] = []
-  monkeypatch.setattr(prepare_module, "prepare", prepare_while_another_does)
-  dataset = open_or_prepare(lines, settings(**cache_of(tmp_path)))
-  assert [other.fingerprint for other in others] == [dataset.fingerprint]
-  assert len(prepared_folders(tmp_path)) == 1
-
-
 # Of all products, 1 and 33 are taken only in held-out events.
 @pytest.mark.parametrize(
   ("folder", "people", "events", "items", "unknown"),
@@ -398,7 +265,9 @@ def test_real_data(
 ):
   from tagrec_jax.data.sources.amazon_s3rec import S3Rec
 
-  checked = settings(folder=str(data_folder / folder), **cache_of(tmp_path))
+  checked = settings(
+    folder=str(data_folder / folder), cache_dir=str(tmp_path / "cache")
+  )
   dataset = open_or_prepare(S3Rec.from_settings(checked), checked)
   check(dataset)
   assert len(dataset.people) == people
