@@ -22,6 +22,7 @@ def command(module, *flags, cwd, **changes):
     capture_output=True,
     text=True,
     timeout=240,
+    check=False,
   )
 
 
@@ -30,7 +31,7 @@ def shop(tmp_path_factory):
   """A folder in which the README's example was run, word for word."""
   cwd = tmp_path_factory.mktemp("shop")
   blocks = re.findall(
-    r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S
+    r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
   )
   (example,) = (block for block in blocks if "mkdir -p shop" in block)
   script = example.replace("python -m", f"{sys.executable} -m")
@@ -43,6 +44,7 @@ def shop(tmp_path_factory):
     capture_output=True,
     text=True,
     timeout=240,
+    check=False,
   )
   assert done.returncode == 0, done.stderr
   (cwd / "stdout").write_text(done.stdout)
