@@ -19,6 +19,9 @@ os.environ["XLA_FLAGS"] = " ".join(
   ]
 )
 
+# Tests that set HOME find the cache below it.
+os.environ.pop("XDG_CACHE_HOME", None)
+
 import hypothesis
 import jaxtyping
 import pytest
