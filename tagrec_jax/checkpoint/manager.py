@@ -182,11 +182,11 @@ class Checkpoints:
       manifest.write(self._unfinished / str(step))
       self._remove(step)
       (self._unfinished / str(step)).rename(self._folder / str(step))
+      self._scores[step] = score
+      self._retire()
     # Orbax and tensorstore raise errors of many types when a disk is full.
     except Exception as error:
       raise self._failed(step, error) from error
-    self._scores[step] = score
-    self._retire()
 
   def _failed(self, step: int, error: Exception) -> StorageError:
     shutil.rmtree(self._unfinished, ignore_errors=True)

@@ -199,16 +199,16 @@ class _Loop:
     if step % settings.log_every == 0 or at_end or ending:
       self._log(bar)
     improved = False
-    due = step > 0 and (step % settings.evaluate_every == 0 or at_end)
-    if due and not ending and self._watch.evaluated != step:
+    evaluate = step > 0 and (step % settings.evaluate_every == 0 or at_end)
+    if evaluate and not ending and self._watch.evaluated != step:
       finished, improved = self._evaluate_now()
       ending = "" if finished else "interrupted"
     if not ending and self._watch.exhausted:
       ending = "stopped early"
     if not ending and at_end:
       ending = "finished"
-    due = self._save_every > 0 and step > 0 and step % self._save_every == 0
-    if improved or ((due or ending) and self._saved != step):
+    save = self._save_every > 0 and step > 0 and step % self._save_every == 0
+    if improved or ((save or ending) and self._saved != step):
       self._save()
     return ending
 
@@ -257,7 +257,6 @@ class _Loop:
   def _save(self) -> None:
     if self._checkpoints is None:
       return
-    self._check_finite(self._report)
     with self._clock.part("checkpoint"):
       self._checkpoints.save(
         self._step,

@@ -94,7 +94,8 @@ class JitBackend:
     self._init = jax.jit(
       lambda: new_state(recipe), out_shardings=self._shardings
     )
-    # Storage is split over 'fsdp', work is not: each use gathers its parameter.
+    # Storage is split over 'fsdp', work is not. Left to itself the partitioner
+    # splits lookups and layers over both and moves whole activations instead.
     used = rules.without_axis(stored, "fsdp")
     step = make_train_step(
       recipe,
@@ -153,6 +154,8 @@ class PmapBackend:
       )
     self.recipe = recipe
     self._devices = list(devices)
+    mesh = Mesh(np.asarray(self._devices), ("devices",))
+    self._rows = NamedSharding(mesh, PartitionSpec("devices"))
     self._init = jax.jit(
       lambda: new_state(recipe),
       out_shardings=SingleDeviceSharding(self._devices[0]),
@@ -198,8 +201,7 @@ class PmapBackend:
       name: rows.reshape(parts, len(rows) // parts, *rows.shape[1:])
       for name, rows in batch.items()
     }
-    mesh = Mesh(np.asarray(self._devices), ("devices",))
-    return jax.device_put(split, NamedSharding(mesh, PartitionSpec("devices")))
+    return jax.device_put(split, self._rows)
 
   def train_step(
     self, live: TrainState, batch: Mapping[str, Array]
