@@ -31,17 +31,18 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.person = ("gender", "age_group", "occupation")
   config.model.width = 64
   config.model.dropout = 0.3
+  config.model.memory_weight = 0.3
 
   config.objective.tags_weight = 0.1
 
-  config.optimizer.learning_rate = 2e-3
+  config.optimizer.learning_rate = 3e-3
   config.optimizer.schedule = "cosine"
   config.optimizer.warmup_steps = 50
   config.optimizer.weight_decay = 0.01
 
-  config.train.steps = 1500
-  config.train.evaluate_every = 150
-  config.checkpoint.save_every = 150
+  config.train.steps = 1000
+  config.train.evaluate_every = 200
+  config.checkpoint.save_every = 200
 
   if variant == "tiny":
     base.shrink(config)
