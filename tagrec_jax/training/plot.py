@@ -30,16 +30,18 @@ def plot_curves(
     raise UserError(str(metrics), "no metrics", "at least one row", "train")
   curves = {"loss": "training loss", f"valid/{watch}": watch}
   figure = Figure(figsize=(7, 6), layout="constrained")
-  for place, (name, title) in enumerate(curves.items(), start=1):
+  places = figure.subplots(len(curves), sharex=True)
+  for axes, (name, title) in zip(places, curves.items(), strict=True):
     points = [(r["step"], r[name]) for r in rows if r.get(name) is not None]
-    _curve(figure.add_subplot(2, 1, place), points, title)
+    _curve(axes, points, title)
+  places[-1].set_xlabel("step")
+  places[-1].xaxis.get_major_locator().set_params(integer=True)
   FigureCanvasAgg(figure).print_png(str(picture))
 
 
 def _curve(axes: Any, points: list[tuple[int, float]], title: str) -> None:
   steps, values = zip(*points, strict=True) if points else ((), ())
   axes.plot(steps, values, marker="o" if len(points) < 50 else None)
-  axes.set_xlabel("step")
   axes.set_ylabel(title)
   axes.grid(visible=True, alpha=0.3)
   for side in ("top", "right"):
