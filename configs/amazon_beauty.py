@@ -28,7 +28,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
   config.model.product = ("id", "tags")
   config.model.dropout = 0.5
-  config.model.memory_weight = 0.6
+  config.model.memory_weight = 0.7
 
   config.objective.items = "sampled_softmax"
   config.objective.negatives = 1024
