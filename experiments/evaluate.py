@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import command
+from tagrec_jax.core import versions
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "the folder of the run", required=True
@@ -30,6 +31,7 @@ _OUTPUT = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
   """Prints the tables and keeps the reports."""
   del argv
+  versions.check()
   from tagrec_jax.run.evaluate import evaluate
 
   evaluate(

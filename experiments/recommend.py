@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments import command
+from tagrec_jax.core import versions
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "the folder of the run", required=True
@@ -42,6 +43,7 @@ _CHECKPOINT = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
   """Writes the answers to stdout."""
   del argv
+  versions.check()
   from tagrec_jax.run.recommend import recommend
 
   recommend(

@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
+from tagrec_jax.core import versions
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "a file of configs/")
 _WORKDIR = flags.DEFINE_string(
@@ -33,6 +34,7 @@ flags.mark_flag_as_required("config")
 def main(argv: Sequence[str]) -> None:
   """Checks the config before JAX starts, then trains."""
   del argv
+  versions.check()
   settings = command.settings(_CONFIG)
   from tagrec_jax.run.train import train
 

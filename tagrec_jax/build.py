@@ -6,12 +6,10 @@ checked in full before JAX starts.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tagrec_jax.core import settings as settings_lib
-from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
@@ -19,13 +17,9 @@ from tagrec_jax.data.spec import Part, Spec
 from tagrec_jax.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
-  from jaxtyping import Array
-
-  from tagrec_jax.core.sums import Sum
   from tagrec_jax.data.dataset import Dataset
   from tagrec_jax.data.pipeline import TrainBatches
-  from tagrec_jax.layers.noise import Noise
-  from tagrec_jax.models.decoder.ranking import Query
+  from tagrec_jax.tasks.next_item import NextItem
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
 
@@ -148,26 +142,26 @@ def check_features(checked: Settings, spec: Spec) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Model:
-  """The encoder-decoder as pure functions of its parameters.
+def model(checked: Settings, prepared: Dataset) -> NextItem:
+  """The model of a config for a data set."""
+  from tagrec_jax.tasks.next_item import NextItem
 
-  Attributes:
-    init: key → parameters, a pure dict of float32 arrays.
-    axes: the logical axes of each parameter, a parallel pure dict.
-    losses: (params, batch, key, shard) → task → Sum over its targets.
-    weights: task → its weight in what is minimised.
-    scores: (params, batch) → target → [B, C], for batches of questions.
-  """
+  tables = {"items": ITEM_OBJECTIVES, "tags": TAG_OBJECTIVES}
+  objective = checked.objective
+  return NextItem(
+    checked,
+    prepared,
+    history=HISTORY_ENCODERS[checked.model.history],
+    objectives={
+      target: tables[target][getattr(objective, target)].from_settings(
+        objective
+      )
+      for target in targets(checked)
+    },
+  )
 
-  init: Callable[[Array], dict]
-  axes: dict
-  losses: Callable[..., dict[str, Sum]]
-  weights: dict[str, float]
-  scores: Callable[[dict, Mapping[str, Array]], dict[str, Array]]
 
-
-def recipe(checked: Settings, made: Model) -> Recipe:
+def recipe(checked: Settings, made: NextItem) -> Recipe:
   """What a training step has to know."""
   from tagrec_jax.training.optimizer import make_optimizer
   from tagrec_jax.training.recipe import Recipe
@@ -176,7 +170,9 @@ def recipe(checked: Settings, made: Model) -> Recipe:
     init=made.init,
     axes=made.axes,
     losses=made.losses,
-    weights=made.weights,
+    weights={
+      t: getattr(checked.objective, f"{t}_weight") for t in targets(checked)
+    },
     optimizer=make_optimizer(
       OPTIMIZERS[checked.optimizer.name],
       checked.optimizer,
@@ -215,93 +211,3 @@ def train_batches(
     host=share[0],
     hosts=share[1],
   )
-
-
-def model(checked: Settings, prepared: Dataset) -> Model:
-  """The model of a config for a data set."""
-  import jax
-  import jax.numpy as jnp
-  from flax import nnx
-
-  from tagrec_jax.layers.noise import Noise
-  from tagrec_jax.layers.param import logical_axes
-  from tagrec_jax.models.decoder.memory import TransitionMemory, interpolate
-  from tagrec_jax.models.recommender import Recommender
-
-  objective = checked.objective
-  weights = {t: getattr(objective, f"{t}_weight") for t in targets(checked)}
-  tables = {"items": ITEM_OBJECTIVES, "tags": TAG_OBJECTIVES}
-  losses_of = {
-    t: tables[t][getattr(objective, t)].from_settings(objective)
-    for t in weights
-  }
-  wanted = [n for n in checked.model.product if n != "id"]
-  product = {name: jnp.asarray(prepared.product[name]) for name in wanted}
-  tags_CM = jnp.asarray(prepared.product["tags"]) if "tags" in weights else None
-
-  remembered = checked.model.memory_weight
-  memory = TransitionMemory.of(prepared) if remembered else None
-
-  def make(key: Array) -> Recommender:
-    return Recommender(
-      checked.model,
-      prepared.spec,
-      history=HISTORY_ENCODERS[checked.model.history],
-      max_positions=checked.pipeline.max_history,
-      targets=targets(checked),
-      rngs=nnx.Rngs(params=key),
-    )
-
-  graph, abstract = nnx.split(
-    nnx.eval_shape(lambda: make(jax.random.key(0))), nnx.Param
-  )
-
-  def call(
-    params: dict, batch: Mapping[str, Array], noise: Noise | None
-  ) -> dict[str, Query]:
-    return nnx.merge(graph, nnx.State(params))(batch, product, noise)
-
-  def losses(
-    params: dict, batch: Mapping[str, Array], key: Array, shard: Array | int = 0
-  ) -> dict[str, Sum]:
-    queries = call(params, batch, Noise(key, shard))
-    next_BT = batch["target_ids"]
-    right = {"items": next_BT}
-    if tags_CM is not None:
-      rows_BTM = tags_CM[jnp.maximum(next_BT, 0)]
-      right["tags"] = jnp.where((next_BT >= 0)[..., None], rows_BTM, UNKNOWN)
-    return {
-      target: losses_of[target](
-        q.query_BTD,
-        q.vectors_CD,
-        q.bias_C,
-        right[target],
-        jax.random.fold_in(key, number),
-      )
-      for number, (target, q) in enumerate(queries.items())
-    }
-
-  def scores(params: dict, batch: Mapping[str, Array]) -> dict[str, Array]:
-    answers = {}
-    for target, q in call(params, batch, None).items():
-      rows = jnp.arange(batch["last"].shape[0])
-      query_BD = q.query_BTD[rows, batch["last"]]
-      answers[target] = (
-        jnp.einsum(
-          "BD,CD->BC",
-          query_BD,
-          q.vectors_CD,
-          preferred_element_type=jnp.float32,
-        )
-        + q.bias_C[None]
-      )
-    if memory is not None and "items" in answers:
-      answers["items"] = interpolate(
-        answers["items"], memory(batch["history_ids"]), remembered
-      )
-    return answers
-
-  def init(key: Array) -> dict:
-    return nnx.to_pure_dict(nnx.state(make(key), nnx.Param))
-
-  return Model(init, logical_axes(abstract), losses, weights, scores)

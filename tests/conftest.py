@@ -16,6 +16,9 @@ os.environ["XLA_FLAGS"] = " ".join(
       if "host_platform_device_count" not in flag
     ),
     "--xla_force_host_platform_device_count=8",
+    # Tests compile more than they compute.
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
   ]
 )
 

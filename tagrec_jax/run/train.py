@@ -67,7 +67,6 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
   with open_run(workdir) as folder:
     restore_step = _restore_step(folder, restore)
     made = versions()
-    folder.describe(to_dict(settings), made)
     dataset = build.dataset(settings)
     console.print(_data_table(settings, dataset))
     model = build.model(settings, dataset)
@@ -83,7 +82,11 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
         )
       )
       writers = Writers(
-        [JsonLines(folder.metrics), TensorBoard(folder.tensorboard)]
+        [
+          _Description(folder, settings, made),
+          JsonLines(folder.metrics),
+          TensorBoard(folder.tensorboard),
+        ]
       )
       stack.callback(writers.close)
       result = loop.train(
@@ -137,6 +140,28 @@ def _watching(
       return None
 
   return watch
+
+
+class _Description:
+  """Writes config and versions once the run has begun.
+
+  A run that its checkpoints refuse must not overwrite what they were made with.
+  """
+
+  def __init__(
+    self, folder: RunFolder, settings: Settings, made: Mapping[str, str]
+  ):
+    self._write = lambda: folder.describe(to_dict(settings), made)
+
+  def begin(self, step: int) -> None:
+    del step
+    self._write()
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Nothing changes later."""
+
+  def close(self) -> None:
+    """Nothing is open."""
 
 
 class _Interrupted(Exception):
