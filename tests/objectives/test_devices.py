@@ -99,6 +99,21 @@ def test_devices_talk_once_and_never_about_scores(name, make_batch):
     assert not talk or computation.lstrip().startswith("ENTRY")
 
 
+def test_sizes_the_mesh_does_not_divide_are_not_split(make_batch):
+  mesh = jax.make_mesh(
+    (4, 2), ("data", "tensor"), axis_types=(AxisType.Auto,) * 2
+  )
+  batch = make_batch(6, 5, 3, 11)
+  run = jax.jit(
+    functools.partial(loss_and_grads, Softmax(0.1, QUESTIONS), None)
+  )
+  whole = jax.device_put(batch, NamedSharding(mesh, PartitionSpec()))
+  for got, wanted in zip(
+    jax.tree.leaves(run(*whole)), jax.tree.leaves(run(*batch)), strict=True
+  ):
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_the_same_under_pmap(make_batch):
   objective = Softmax(0.1, QUESTIONS)
   queries, vectors, bias, targets = make_batch(B, T, D, C)
