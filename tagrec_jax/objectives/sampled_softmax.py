@@ -23,7 +23,8 @@ class SampledSoftmax:
   entries a negative stands for (log w_k is the 'log Q correction'), so that
   inside the logarithm stands an unbiased estimate of the softmax's sum; with as
   many negatives as entries it is the softmax. A negative that is the target is
-  left out.
+  left out. Memory grows with questions · negatives; a few thousand negatives
+  cost as much as `Softmax` over ten thousand entries.
 
   Source: Bengio & Senecal 2008, Adaptive importance sampling to accelerate
   training of a neural probabilistic language model, for the correction.

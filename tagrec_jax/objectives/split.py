@@ -15,7 +15,8 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, PartitionSpec
 
-BATCH_AXES = ("data", "fsdp")
+from tagrec_jax.sharding.mesh import BATCH_AXES
+
 CATALOGUE_AXES = ("tensor",)
 
 
