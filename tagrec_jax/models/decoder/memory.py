@@ -98,6 +98,11 @@ def interpolate(
   memory_BC: Float[Array, "B C"],
   weight: float,
 ) -> Float[Array, "B C"]:
-  """log((1 - weight) · softmax(scores) + weight · memory)."""
+  """log(C · ((1 - weight) · softmax(scores) + weight · memory)).
+
+  The factor C makes 0 the score of an even guess; protocols that write 0 over
+  scores would otherwise write the highest possible one.
+  """
   learned_BC = jax.nn.softmax(scores_BC)
-  return jnp.log((1 - weight) * learned_BC + weight * memory_BC + 1e-30)
+  mixed_BC = (1 - weight) * learned_BC + weight * memory_BC
+  return jnp.log(scores_BC.shape[1] * mixed_BC + 1e-30)
