@@ -29,6 +29,7 @@ from tagrec_jax.run import trained
 from tagrec_jax.run.examples import example_people, examples_table
 from tagrec_jax.run.measure import Asker, Measure, Scores
 from tagrec_jax.serving.answers import Recommender
+from tagrec_jax.tasks.next_item import NextItem
 from tagrec_jax.training import loop
 from tagrec_jax.training.plot import plot_curves
 from tagrec_jax.training.run_folder import RunFolder, open_run, versions
@@ -66,40 +67,11 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
   console = Console()
   with open_run(workdir) as folder:
     restore_step = _restore_step(folder, restore)
-    made = versions()
     dataset = build.dataset(settings)
     console.print(_data_table(settings, dataset))
     model = build.model(settings, dataset)
-    backend = build.backend(settings, build.recipe(settings, model))
     asker = Asker(model.scores)
-    with contextlib.ExitStack() as stack:
-      stop = stack.enter_context(stop_on_signals())
-      checkpoints = stack.enter_context(
-        Checkpoints(
-          folder.checkpoints,
-          settings.checkpoint.keep,
-          _identity(settings, dataset, made),
-        )
-      )
-      writers = Writers(
-        [
-          _Description(folder, settings, made),
-          JsonLines(folder.metrics),
-          TensorBoard(folder.tensorboard),
-        ]
-      )
-      stack.callback(writers.close)
-      result = loop.train(
-        backend,
-        build.train_batches(settings, dataset, backend.host_share),
-        settings.train,
-        save_every=settings.checkpoint.save_every,
-        checkpoints=checkpoints,
-        evaluate=_watching(settings, dataset, asker, stop),
-        writers=writers,
-        stop=stop,
-        restore_step=restore_step,
-      )
+    result = _train(settings, dataset, model, asker, folder, restore_step)
     if result.ending == "interrupted":
       say(f"saved; the same command goes on: {_command(workdir)}")
       return Outcome(folder, result, {})
@@ -110,6 +82,47 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
     reports = _report(console, settings, dataset, scores, folder)
     _next_commands(console, settings, workdir)
     return Outcome(folder, result, reports)
+
+
+def _train(
+  settings: Settings,
+  dataset: Dataset,
+  model: NextItem,
+  asker: Asker,
+  folder: RunFolder,
+  restore_step: int | None,
+) -> loop.Result:
+  """The loop with its checkpoints, metrics and signals."""
+  made = versions()
+  backend = build.backend(settings, build.recipe(settings, model))
+  with contextlib.ExitStack() as stack:
+    stop = stack.enter_context(stop_on_signals())
+    checkpoints = stack.enter_context(
+      Checkpoints(
+        folder.checkpoints,
+        settings.checkpoint.keep,
+        _identity(settings, dataset, made),
+      )
+    )
+    writers = Writers(
+      [
+        _Description(folder, settings, made),
+        JsonLines(folder.metrics),
+        TensorBoard(folder.tensorboard),
+      ]
+    )
+    stack.callback(writers.close)
+    return loop.train(
+      backend,
+      build.train_batches(settings, dataset, backend.host_share),
+      settings.train,
+      save_every=settings.checkpoint.save_every,
+      checkpoints=checkpoints,
+      evaluate=_watching(settings, dataset, asker, stop),
+      writers=writers,
+      stop=stop,
+      restore_step=restore_step,
+    )
 
 
 def _watching(
