@@ -11,7 +11,7 @@ from tagrec_jax.run.measure import OURS, Asker, Measure
 from tagrec_jax.training import loop
 from tagrec_jax.training.parallel import PmapBackend
 
-SHOP = Storefront(people=3000, items=120, tags=8, events_per_person=15)
+SHOP = Storefront(people=2000, items=120, tags=8, events_per_person=15)
 CLOSE = 0.85
 """Of the optimum: what a minute of training on a CPU has to reach."""
 
@@ -21,11 +21,11 @@ def settings():
   config.model.history = "gru"
   config.model.dropout = 0.1
   config.pipeline.max_history = 16
-  config.pipeline.row_length = 64
-  config.optimizer.learning_rate = 5e-3
+  config.pipeline.row_length = 32
+  config.optimizer.learning_rate = 1e-2
   config.optimizer.schedule = "linear"
-  config.train.steps = 1200
-  config.train.evaluate_every = 1200
+  config.train.steps = 400
+  config.train.evaluate_every = 400
   config.evaluation.baselines = ("popularity", "markov")
   config.evaluation.bootstrap_samples = 0
   return build.settings(config.to_dict())
