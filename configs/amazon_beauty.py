@@ -2,13 +2,15 @@
 
 What: 22,363 people, 12,101 products, 198,502 events; leave one out, ranked
   over the whole catalogue.
-Source: SASRec (Kang & McAuley 2018) trained with softmax instead of binary
-  cross-entropy.
+Source: SASRec (Kang & McAuley 2018) trained with sampled softmax instead of
+  binary cross-entropy; brand and categories are content; counted transitions
+  vote beside the network, with a weight chosen on valid.
 Run: python -m experiments.train --config=configs/amazon_beauty.py \
   --config.data.folder=FOLDER --workdir=runs/beauty
 Expect: recall@10 of .0921 and ndcg@10 of .0531 on test (SASRec with sampled
   softmax, as the README of eSASRec reports it).
-Measured: not yet measured.
+Measured: recall@10 .0957 ± .0011, ndcg@10 .0587 ± .0003 (test, strict, 3
+  seeds); commit aa60bc0, 2026-11-24, 9 minutes a seed on 2 cores.
 """
 
 import ml_collections

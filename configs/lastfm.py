@@ -23,13 +23,17 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.data.source = "s3rec"
 
   config.pipeline.row_length = 128
-  config.pipeline.batch_rows = 8
+  config.pipeline.batch_rows = 4
 
   config.model.product = ("id", "tags")
   config.model.dropout = 0.5
+  config.model.memory_weight = 0.3
 
-  config.train.steps = 2000
-  config.train.patience = 5
+  config.optimizer.schedule = "cosine"
+  config.optimizer.warmup_steps = 100
+
+  config.train.steps = 4000
+  config.train.evaluate_every = 500
 
   if variant == "tiny":
     base.shrink(config)

@@ -30,7 +30,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.moment = ("hour", "weekday", "gap")
   config.model.person = ("gender", "age_group", "occupation")
   config.model.width = 64
-  config.model.dropout = 0.3
+  config.model.heads = 1
+  config.model.dropout = 0.2
   config.model.memory_weight = 0.3
 
   config.objective.tags_weight = 0.1
@@ -38,9 +39,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.optimizer.learning_rate = 3e-3
   config.optimizer.schedule = "cosine"
   config.optimizer.warmup_steps = 50
-  config.optimizer.weight_decay = 0.01
+  config.optimizer.weight_decay = 0.1
 
-  config.train.steps = 1000
+  config.train.steps = 1200
   config.train.evaluate_every = 200
   config.checkpoint.save_every = 200
 

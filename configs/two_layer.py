@@ -7,7 +7,8 @@ Source: an autoencoder-like recommender as described in many introductions,
 Run: python -m experiments.train --config=configs/two_layer.py \
   --workdir=runs/two_layer
 Expect: above popularity, below the quick start.
-Measured: not yet measured.
+Measured: recall@10 .1686, ndcg@10 .0860 (test, strict); commit ed4cfe8,
+  2026-11-24, one minute on 2 cores.
 """
 
 import ml_collections
