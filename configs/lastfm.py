@@ -8,7 +8,8 @@ Run: python -m experiments.train --config=configs/lastfm.py \
   --config.data.folder=FOLDER --workdir=runs/lastfm
 Expect: recall@10 between .0688 (SASRec) and .0807 (BSARec), with an interval
   of ±.016: there are few people.
-Measured: not yet measured.
+Measured: recall@10 .0716, ndcg@10 .0376 (test, strict), item-kNN .0761, .0400;
+  commit b9e59d7, 2026-11-24, 3 minutes on 2 cores beside other work.
 """
 
 import ml_collections

@@ -7,7 +7,8 @@ Run: python -m experiments.train --config=configs/quickstart.py \
   --workdir=runs/quickstart
 Expect: clearly above popularity, item-kNN and Markov; under 3 minutes on 2
   cores.
-Measured: not yet measured.
+Measured: recall@10 .2333, ndcg@10 .1270 (test, strict), Markov .1909, .1064;
+  commit b9e59d7, 2026-11-24, 90 seconds on 2 cores.
 """
 
 import ml_collections
