@@ -1,7 +1,7 @@
-"""From a config to data, model, losses and scores: where names become objects.
+"""From a config to data, model and devices: where names become objects.
 
-Nothing above `Registry` tables is loaded before a name is used, so a config is
-checked in full before JAX starts.
+A module behind a name is loaded when the name is used, so a config is checked
+in full before JAX starts.
 """
 
 from __future__ import annotations
@@ -140,6 +140,13 @@ def check_features(checked: Settings, spec: Spec) -> None:
           f"features of the data set: {', '.join(known) or 'none'}",
           nearest(name, known) if known else "leave it empty",
         )
+  if "tags" in targets(checked) and not spec.num_tags:
+    raise UserError(
+      "config.objective.tags_weight",
+      f"found {checked.objective.tags_weight}, but no product has a tag",
+      "0, or a data set with tags",
+      "set config.objective.tags_weight=0.0",
+    )
 
 
 def model(checked: Settings, prepared: Dataset) -> NextItem:

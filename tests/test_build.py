@@ -14,6 +14,7 @@ from tagrec_jax import build
 from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry
+from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 
 CONFIGS = sorted(
   path.stem
@@ -149,12 +150,16 @@ def test_a_config_is_checked_without_jax():
   subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_tags_are_not_asked_of_a_data_set_without_tags():
+  settings = build.settings(values(objective__tags_weight=0.5))
+  with pytest.raises(UserError, match=r"found 0.5, but no product has a tag"):
+    build.check_features(settings, Spec(3, 0, ()))
+
+
 def test_a_feature_the_data_does_not_have_is_told():
   settings = build.settings(
     values(data__source="storefront", model__moment=("hour", "wekday"))
   )
-  from tagrec_jax.data.spec import Feature, Kind, Part, Spec
-
   spec = Spec(
     1,
     1,

@@ -101,8 +101,17 @@ class Measure:
       }
       # `target` is bound now: the loop goes on before a lambda would read it.
       ours = functools.partial(_one, scores, target)
-      reports[target][OURS] = measure(ours, self._settings.name)
+      reports[target][OURS] = measure(ours, self._description(target))
     return reports
+
+  def _description(self, target: str) -> str:
+    """What a reader of the report has to know of our own model."""
+    settings = self._settings
+    loss = getattr(settings.objective, target)
+    told = f"{settings.name}: {settings.model.history}, loss {loss}"
+    if target == "items" and settings.model.memory_weight:
+      told += f", mixed with a memory of weight {settings.model.memory_weight}"
+    return told
 
   def _batches(self) -> Iterator[Batch]:
     return question_batches(
