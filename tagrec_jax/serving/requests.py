@@ -46,7 +46,6 @@ class Titles:
   """Finds a product by its id or its title."""
 
   def __init__(self, dataset: Dataset):
-    self._ids = dataset.items
     self._by_title = collections.defaultdict(list)
     for id, title in zip(dataset.items.ids, dataset.titles, strict=True):
       self._by_title[title.casefold()].append(id)
