@@ -13,7 +13,7 @@ from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.data.spec import Part, Spec
+from tagrec_jax.data.spec import ID, Part, Spec
 from tagrec_jax.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def dataset(checked: Settings) -> Dataset:
 def check_features(checked: Settings, spec: Spec) -> None:
   """Raises UserError if the model reads what the data set does not have."""
   wanted = {
-    Part.PRODUCT: [n for n in checked.model.product if n != "id"],
+    Part.PRODUCT: [n for n in checked.model.product if n != ID],
     Part.MOMENT: checked.model.moment,
     Part.PERSON: checked.model.person,
   }

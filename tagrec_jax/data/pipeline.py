@@ -26,7 +26,7 @@ from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import NO_TIME, Dataset, Questions
 from tagrec_jax.data.moments import moment_features
 from tagrec_jax.data.packing import Packing, pack
-from tagrec_jax.data.spec import Part
+from tagrec_jax.data.spec import Part, batch_key
 
 Batch = dict[str, np.ndarray]
 
@@ -110,7 +110,7 @@ class Tokens:
 
   def _context(self, event: np.ndarray, person: np.ndarray) -> Batch:
     context = {
-      f"{Part.PERSON}_{name}": classes[person]
+      batch_key(Part.PERSON, name): classes[person]
       for name, classes in self._person.items()
     }
     if self._moment:
@@ -118,7 +118,7 @@ class Tokens:
       is_first = event == self._events.offsets[person]
       previous = np.where(is_first, NO_TIME, times[event - 1])
       moments = moment_features(times[event], previous)
-      context |= {f"{Part.MOMENT}_{n}": moments[n] for n in self._moment}
+      context |= {batch_key(Part.MOMENT, n): moments[n] for n in self._moment}
     return context
 
 

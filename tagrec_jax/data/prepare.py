@@ -7,7 +7,6 @@ import hashlib
 import json
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from tagrec_jax.core import paths
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import store
 from tagrec_jax.data.clean import Cleaned, clean
@@ -55,7 +55,7 @@ def open_or_prepare(
     UserError: if the source cannot be read or gives nothing to train on.
     StorageError: if prepared data is damaged or cannot be written.
   """
-  log = log or _to_stderr
+  log = log or say
   cache = paths.cache_folder(settings.cache_dir)
   name = re.sub(r"[^\w.-]+", "_", source.name)
   folder = cache / "prepared" / name / _key(source, settings)
@@ -66,10 +66,6 @@ def open_or_prepare(
     dataset, done = store.read(folder), "prepared"
   log(f"{done} {_summary(dataset)} in {folder}")
   return dataset
-
-
-def _to_stderr(line: str) -> None:
-  print(line, file=sys.stderr)
 
 
 def _key(source: Source, settings: DataSettings) -> str:

@@ -33,6 +33,16 @@ class Part(enum.StrEnum):
   PERSON = "person"
 
 
+ID = "id"
+"""The part of a product vector that is learned for each product alone; in
+configs it stands among the names of product features."""
+
+
+def batch_key(part: Part, name: str) -> str:
+  """The key of a context feature in a batch: 'moment_hour'."""
+  return f"{part}_{name}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Feature:
   """One row of the table.

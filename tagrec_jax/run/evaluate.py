@@ -13,6 +13,7 @@ from tagrec_jax.evaluation import table
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run import trained
 from tagrec_jax.run.measure import OURS, Measure
+from tagrec_jax.training.run_folder import RunFolder
 
 SHOWN = {
   "items": ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10"),
@@ -37,7 +38,8 @@ def evaluate(
   for name in protocols:
     build.PROTOCOLS.check(name)
   run = trained.load(workdir, checkpoint)
-  folder = pathlib.Path(output or pathlib.Path(workdir) / "evaluation")
+  run_folder = RunFolder(pathlib.Path(workdir))
+  folder = pathlib.Path(output) if output else run_folder.evaluation
   console = Console()
   console.print(f"{workdir}, step {run.step}, {split}")
   found = {}

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from tagrec_jax import build
-from tagrec_jax.checkpoint import reader
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.checkpoint.meta import Identity
 from tagrec_jax.core import host
@@ -75,8 +74,7 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
     if result.ending == "interrupted":
       say(f"saved; the same command goes on: {_command(workdir)}")
       return Outcome(folder, result, {})
-    template = jax.eval_shape(model.init, named_key(settings.seed, "params"))
-    params, meta = reader.restore_params(folder.checkpoints, template)
+    params, meta = trained.restore_params(folder, model)
     say(f"measuring the checkpoint of step {meta['step']}, the best on valid")
     scores = asker.of(params)
     reports = _report(console, settings, dataset, scores, folder)
@@ -195,7 +193,7 @@ def _report(
     measure = Measure(settings, dataset, split)
     reports[split] = measure.all(scores)
     evaluating.show(console, settings, reports[split], split)
-    evaluating.save(folder.path / "evaluation", reports[split], split, protocol)
+    evaluating.save(folder.evaluation, reports[split], split, protocol)
   recommender = Recommender(scores, dataset, settings)
   people = example_people(dataset, settings, 3)
   console.print(

@@ -12,15 +12,13 @@ import jax
 
 from tagrec_jax import build
 from tagrec_jax.checkpoint import reader
-from tagrec_jax.checkpoint.meta import check_vocabularies
+from tagrec_jax.checkpoint.meta import Meta, check_vocabularies
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.rng import named_key
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.run.measure import Asker, Scores
-
-CONFIG = "config.json"
-CHECKPOINTS = "checkpoints"
+from tagrec_jax.tasks.next_item import NextItem
+from tagrec_jax.training.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,18 +46,25 @@ def load(workdir: str, which: str = "best") -> Trained:
   Raises:
     UserError: if the folder holds no run, or its data has changed.
   """
-  folder = pathlib.Path(workdir)
-  settings = build.settings(_read_config(folder / CONFIG))
+  folder = RunFolder(pathlib.Path(workdir))
+  settings = build.settings(_read_config(folder.config))
   dataset = build.dataset(settings)
   model = build.model(settings, dataset)
-  template = jax.eval_shape(model.init, named_key(settings.seed, "params"))
-  params, meta = reader.restore_params(
-    folder / CHECKPOINTS, template, int(which) if which.isdecimal() else which
-  )
+  params, meta = restore_params(folder, model, which)
   where = f"checkpoint of step {meta['step']}"
   check_vocabularies(meta, vocabularies(dataset), where)
   scores = Asker(model.scores).of(params)
   return Trained(settings, dataset, scores, meta["step"])
+
+
+def restore_params(
+  folder: RunFolder, model: NextItem, which: str = "best"
+) -> tuple[dict[str, Any], Meta]:
+  """The parameters of a checkpoint, and what it says of itself."""
+  # Only shapes are wanted: any key will do.
+  template = jax.eval_shape(model.init, jax.random.key(0))
+  step = int(which) if which.isdecimal() else which
+  return reader.restore_params(folder.checkpoints, template, step)
 
 
 def vocabularies(dataset: Dataset) -> Mapping[str, tuple[int, str]]:

@@ -14,6 +14,7 @@ from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.spec import ID
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.memory import TransitionMemory, interpolate
@@ -58,7 +59,7 @@ class NextItem:
     self._product = {
       name: jnp.asarray(dataset.product[name])
       for name in settings.model.product
-      if name != "id"
+      if name != ID
     }
     self._tags_CM = (
       jnp.asarray(dataset.product["tags"]) if "tags" in objectives else None

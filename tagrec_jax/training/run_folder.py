@@ -39,6 +39,7 @@ class RunFolder:
     self.metrics = path / "metrics.jsonl"
     self.tensorboard = path / "tensorboard"
     self.curves = path / "curves.png"
+    self.evaluation = path / "evaluation"
     self.config = path / "config.json"
     self.versions = path / "versions.json"
 

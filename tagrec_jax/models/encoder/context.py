@@ -9,15 +9,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
-from tagrec_jax.data.spec import Part, Spec
+from tagrec_jax.data.spec import Part, Spec, batch_key
 from tagrec_jax.layers import param
 from tagrec_jax.layers.embed import Classes
 from tagrec_jax.layers.noise import Noise
-
-
-def batch_key(part: Part, name: str) -> str:
-  """The key of a context feature in a batch: 'moment_hour'."""
-  return f"{part.value}_{name}"
 
 
 class ContextCorrection(nnx.Module):

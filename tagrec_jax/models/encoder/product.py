@@ -10,12 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
 from tagrec_jax.core.settings import ModelSettings
-from tagrec_jax.data.spec import Feature, Kind, Part, Spec
+from tagrec_jax.data.spec import ID, Feature, Kind, Part, Spec
 from tagrec_jax.layers import param
 from tagrec_jax.layers.embed import Bag, Classes, Numbers, lookup
-
-ID = "id"
-"""The name of the part that is learned for each product alone."""
 
 
 def _embedder(
