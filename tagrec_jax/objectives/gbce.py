@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives.negatives import draw, negative_scores
-from tagrec_jax.objectives.scores import target_scores
+from tagrec_jax.objectives.negatives import contest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +60,16 @@ class GBCE:
       targets_BT: catalogue index; negative where there is no question.
       key: draws the negatives.
     """
-    catalogue = vectors_CD.shape[0]
     valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    entries_K, _ = draw(key, catalogue, self.negatives)
-    scored = queries_BTD, vectors_CD, bias_C, targets_BT
-    target_BT = target_scores(*scored)
-    scores_BTK, negative_BTK = negative_scores(*scored, entries_K)
-    right_BT = self.beta(catalogue) * jax.nn.softplus(-target_BT)
-    wrong_BTK = jnp.where(negative_BTK, jax.nn.softplus(scores_BTK), 0.0)
+    drawn = contest(
+      queries_BTD, vectors_CD, bias_C, targets_BT, key, self.negatives
+    )
+    right_BT = self.beta(vectors_CD.shape[0]) * jax.nn.softplus(
+      -drawn.target_BT
+    )
+    wrong_BTK = jnp.where(
+      drawn.negative_BTK, jax.nn.softplus(drawn.scores_BTK), 0.0
+    )
     loss_BT = right_BT + jnp.sum(wrong_BTK, axis=-1)
-    loss_BT /= entries_K.size + 1
+    loss_BT /= drawn.weights_K.size + 1
     return Sum(jnp.sum(loss_BT * valid_BT), jnp.sum(valid_BT))

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from tagrec_jax.objectives.scores import dot
+from tagrec_jax.objectives.scores import dot, target_scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+  """Each question's target and the negatives it has to beat.
+
+  Attributes:
+    target_BT: scores of the targets; of row 0 where there is no question.
+    scores_BTK: scores of the entries drawn.
+    negative_BTK: False where an entry drawn is the target itself.
+    weights_K: how many entries each one drawn stands for.
+  """
+
+  target_BT: Float[Array, "B T"]
+  scores_BTK: Float[Array, "B T K"]
+  negative_BTK: Bool[Array, "B T K"]
+  weights_K: Float[np.ndarray, " K"]
+
+
+def contest(
+  queries_BTD: Float[Array, "B T D"],
+  vectors_CD: Float[Array, "C D"],
+  bias_C: Float[Array, " C"],
+  targets_BT: Int[Array, "B T"],
+  key: Key[Array, ""],
+  number: int,
+) -> Contest:
+  """Draws `number` negatives, once for all questions, and scores them."""
+  entries_K, weights_K = draw(key, vectors_CD.shape[0], number)
+  scored = queries_BTD, vectors_CD, bias_C, targets_BT
+  return Contest(
+    target_scores(*scored), *negative_scores(*scored, entries_K), weights_K
+  )
 
 
 def draw(

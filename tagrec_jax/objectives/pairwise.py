@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives.negatives import draw, negative_scores
-from tagrec_jax.objectives.scores import target_scores
+from tagrec_jax.objectives.negatives import contest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +46,13 @@ class BPR:
       key: draws the negatives.
     """
     valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    entries_K, _ = draw(key, vectors_CD.shape[0], self.negatives)
-    scored = queries_BTD, vectors_CD, bias_C, targets_BT
-    target_BT = target_scores(*scored)
-    scores_BTK, negative_BTK = negative_scores(*scored, entries_K)
-    losses_BTK = jax.nn.softplus(scores_BTK - target_BT[..., None])
-    total_BT = jnp.sum(jnp.where(negative_BTK, losses_BTK, 0.0), axis=-1)
-    loss_BT = total_BT / jnp.maximum(jnp.sum(negative_BTK, axis=-1), 1)
+    drawn = contest(
+      queries_BTD, vectors_CD, bias_C, targets_BT, key, self.negatives
+    )
+    margins_BTK = drawn.scores_BTK - drawn.target_BT[..., None]
+    losses_BTK = jnp.where(
+      drawn.negative_BTK, jax.nn.softplus(margins_BTK), 0.0
+    )
+    negatives_BT = jnp.sum(drawn.negative_BTK, axis=-1)
+    loss_BT = jnp.sum(losses_BTK, axis=-1) / jnp.maximum(negatives_BT, 1)
     return Sum(jnp.sum(loss_BT * valid_BT), jnp.sum(valid_BT))

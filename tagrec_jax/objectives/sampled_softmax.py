@@ -11,8 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives.negatives import draw, negative_scores
-from tagrec_jax.objectives.scores import target_scores
+from tagrec_jax.objectives.negatives import contest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +53,13 @@ class SampledSoftmax:
       key: draws the negatives.
     """
     valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    entries_K, weights_K = draw(key, vectors_CD.shape[0], self.negatives)
-    scored = queries_BTD, vectors_CD, bias_C, targets_BT
-    target_BT = target_scores(*scored)
-    scores_BTK, negative_BTK = negative_scores(*scored, entries_K)
-    scores_BTK += np.log(weights_K)[None, None]
-    scores_BTK = jnp.where(negative_BTK, scores_BTK, -jnp.inf)
+    drawn = contest(
+      queries_BTD, vectors_CD, bias_C, targets_BT, key, self.negatives
+    )
+    scores_BTK = drawn.scores_BTK + np.log(drawn.weights_K)[None, None]
+    scores_BTK = jnp.where(drawn.negative_BTK, scores_BTK, -jnp.inf)
     # Relative to the target, whose own e^0 is the 0 that is padded on.
-    margins_BTK = scores_BTK - target_BT[..., None]
+    margins_BTK = scores_BTK - drawn.target_BT[..., None]
     loss_BT = jax.nn.logsumexp(
       jnp.pad(margins_BTK, ((0, 0), (0, 0), (1, 0))), axis=-1
     )
