@@ -12,7 +12,8 @@ import numpy as np
 from tagrec_jax import build
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset, Questions
-from tagrec_jax.data.pipeline import Batch, question_batches
+from tagrec_jax.data.pipeline import Batch
+from tagrec_jax.data.questions import question_batches
 from tagrec_jax.evaluation.evaluate import evaluate, evaluate_tags
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.models.baselines.scorers import item_counts

@@ -18,7 +18,7 @@ from tagrec_jax.data.dataset import (
   Interactions,
   Questions,
 )
-from tagrec_jax.data.pipeline import question_batches
+from tagrec_jax.data.questions import question_batches
 from tagrec_jax.decoding.topk import top_k
 from tagrec_jax.serving.requests import Request
 

@@ -9,45 +9,8 @@ from hypothesis import strategies as st
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.settings import PipelineSettings
-from tagrec_jax.data.dataset import Dataset, Interactions, Questions
-from tagrec_jax.data.pipeline import TrainBatches, question_batches
-from tagrec_jax.data.spec import Spec
-from tagrec_jax.data.vocab import Vocabulary
-
-SETTINGS = PipelineSettings(
-  batch_rows=4,
-  row_length=16,
-  max_history=6,
-  long_histories="newest",
-  begin_token=True,
-)
-
-
-def make_dataset(lengths: list[int]) -> Dataset:
-  """Person p takes items 100·p, 100·p + 1, ...; the last two are held out."""
-  offsets = np.cumsum([0, *lengths]).astype(np.int64)
-  items = np.concatenate(
-    [100 * p + np.arange(n) for p, n in enumerate(lengths)] or [[]]
-  ).astype(np.int32)
-  people = np.arange(len(lengths), dtype=np.int32)
-  ends = np.maximum(offsets[1:] - 2, offsets[:-1])
-  return Dataset(
-    name="made",
-    fingerprint="0",
-    spec=Spec(100 * len(lengths), 0, ()),
-    items=Vocabulary([]),
-    tags=Vocabulary([]),
-    people=Vocabulary([str(p) for p in people]),
-    titles=(),
-    events=Interactions(offsets, items, 1000 * items.astype(np.int64)),
-    train_ends=ends,
-    valid=Questions(people, offsets[1:] - 2),
-    test=Questions(people, offsets[1:] - 1),
-    product={},
-    person={"group": people % 3},
-    counts={},
-  )
+from tagrec_jax.data.pipeline import TrainBatches
+from tests.data.made import SETTINGS, make_dataset
 
 
 def asked(batches: TrainBatches, epoch: int = 0) -> list[int]:
@@ -147,55 +110,3 @@ def test_context_is_that_of_the_moment_asked():
   begins = batch["history_ids"] == BEGIN
   assert (batch["moment_gap"][begins] == UNKNOWN).all()
   assert (batch["moment_gap"][valid & ~begins] == 10).all()  # 1000 s
-
-
-@pytest.mark.parametrize("begin", [True, False])
-def test_questions_read_the_past_and_nothing_else(begin):
-  settings = dataclasses.replace(SETTINGS, begin_token=begin)
-  dataset = make_dataset([4, 12, 3])
-  (batch,) = question_batches(dataset, dataset.test, settings, batch_people=5)
-  np.testing.assert_array_equal(batch["mask"], [1, 1, 1, 0, 0])
-  np.testing.assert_array_equal(batch["target_ids"][:3], [3, 111, 202])
-  np.testing.assert_array_equal(batch["history_lengths"][:3], [3, 11, 2])
-  for row in range(3):
-    last = batch["last"][row]
-    read = batch["history_ids"][row]
-    assert read[last] == batch["target_ids"][row] - 1
-    assert batch["history_positions"][row, last] == last
-    assert (batch["history_segments"][row, : last + 1] == 1).all()
-    assert (batch["history_segments"][row, last + 1 :] == 0).all()
-    assert batch["target_ids"][row] not in read
-  assert (batch["history_ids"][0, 0] == BEGIN) == begin
-  np.testing.assert_array_equal(batch["seen_ids"][1], np.arange(100, 111))
-  assert (batch["seen_ids"][0, 3:] == UNKNOWN).all()
-
-
-def test_a_history_in_training_and_in_a_question_has_the_same_positions():
-  settings = dataclasses.replace(SETTINGS, begin_token=False)
-  dataset = make_dataset([8])
-  trained = TrainBatches(dataset, settings)(0)
-  (question,) = question_batches(
-    dataset, dataset.valid, settings, batch_people=1
-  )
-  at = {
-    int(id): int(position)
-    for id, position in zip(
-      question["history_ids"][0], question["history_positions"][0], strict=True
-    )
-    if id >= 0
-  }
-  row = trained["history_segments"][0] > 0
-  for id, position in zip(
-    trained["history_ids"][0][row],
-    trained["history_positions"][0][row],
-    strict=True,
-  ):
-    assert at[int(id)] == position
-
-
-def test_an_empty_history_can_be_asked():
-  dataset = make_dataset([3])
-  first = Questions(np.array([0], np.int32), np.array([0]))
-  (batch,) = question_batches(dataset, first, SETTINGS, batch_people=1)
-  assert batch["history_ids"][0, batch["last"][0]] == BEGIN
-  assert batch["history_lengths"][0] == 0

@@ -6,8 +6,8 @@ import pytest
 
 from configs import base
 from tagrec_jax.core import settings as settings_lib
-from tagrec_jax.data.pipeline import question_batches
 from tagrec_jax.data.prepare import prepare
+from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.sources.amazon_s3rec import S3Rec
 from tagrec_jax.evaluation import evaluate as evaluation
 from tagrec_jax.evaluation import protocols, table
