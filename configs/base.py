@@ -28,6 +28,10 @@ def get_config() -> ml_collections.ConfigDict:
   data.held_out_fraction = 0.1  # global_time only: of events, for each part
   data.text_vocabulary = 5000  # most frequent words of titles; 0: no text
   data.text_words = 8  # words kept of each product's text
+  data.shop_people = 2000  # of the made-up shop of source 'storefront'
+  data.shop_items = 500
+  data.shop_tags = 20  # kinds of product; four parts of the day are tags too
+  data.shop_events = 20  # of each person
 
   # Prepared data → batches of packed rows.
   pipeline = config.pipeline = ml_collections.ConfigDict()
@@ -115,6 +119,9 @@ def get_config() -> ml_collections.ConfigDict:
 
 def shrink(config: ml_collections.ConfigDict) -> None:
   """Makes any experiment end in under a minute on a CPU, for ':tiny'."""
+  for key, most in {"people": 2000, "items": 500, "tags": 20}.items():
+    name = f"shop_{key}"
+    config.data[name] = min(config.data[name], most)
   config.model.width = 16
   config.model.hidden = 32
   config.model.layers = 1

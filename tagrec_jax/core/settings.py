@@ -43,6 +43,10 @@ class DataSettings:
   held_out_fraction: float = _key(0, 0.9)
   text_vocabulary: int = _key(0)
   text_words: int = _key(0)
+  shop_people: int = _key(1)
+  shop_items: int = _key(1)
+  shop_tags: int = _key(1)
+  shop_events: int = _key(1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -70,8 +70,11 @@ def open_or_prepare(
 
 def _key(source: Source, settings: DataSettings) -> str:
   """Names what prepared data depends on; where files are does not matter."""
-  values = dataclasses.asdict(settings)
-  del values["folder"], values["cache_dir"]
+  values = {
+    name: value
+    for name, value in dataclasses.asdict(settings).items()
+    if name not in ("folder", "cache_dir") and not name.startswith("shop_")
+  }
   files = []
   for path in source.files():
     try:
@@ -85,7 +88,7 @@ def _key(source: Source, settings: DataSettings) -> str:
         "look at config.data.folder",
       ) from error
     files.append((pathlib.Path(path).name, digest))
-  # A source that makes its data is known by what it was told.
+  # A source that makes its data is known by what it was told (`shop_...`).
   contents = sorted(files) or repr(source)
   parts = (VERSION, store.VERSION, source.name, values, contents)
   text = json.dumps(parts, sort_keys=True)

@@ -21,6 +21,10 @@ _EVERYTHING = DataSettings(
   held_out_fraction=0.1,
   text_vocabulary=0,
   text_words=0,
+  shop_people=2000,
+  shop_items=500,
+  shop_tags=20,
+  shop_events=20,
 )
 
 

@@ -95,7 +95,9 @@ def test_is_prepared_anew_when_something_changes(lines, kept, tmp_path):
   assert len(changed.events.items) == len(first.events.items) + 1
 
 
-def test_where_the_files_are_does_not_matter(lines, kept, tmp_path):
+def test_where_the_files_are_and_the_made_up_shop_do_not_matter(
+  lines, kept, tmp_path
+):
   open_or_prepare(lines, kept())
   moved = tmp_path / "elsewhere" / lines.path.name
   moved.parent.mkdir()
@@ -103,7 +105,7 @@ def test_where_the_files_are_does_not_matter(lines, kept, tmp_path):
   said: list[str] = []
   open_or_prepare(
     Lines(moved),
-    kept(folder=str(moved.parent)),
+    kept(folder=str(moved.parent), shop_items=900),
     log=said.append,
   )
   assert said[0].startswith("found")

@@ -40,7 +40,8 @@ _KINDS = (
   "apron",
 )
 _FIRST_DAY = 19_723  # 2024-01-01, in days since 1970
-_CHUNK = 4096  # people drawn at a time, which bounds memory
+_FOLLOWERS = 16  # kinds that may follow another without a whim
+_CELLS = 2**20  # of the arrays of people drawn at a time: bounds memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +50,18 @@ class Storefront:
 
   A person has one of a few tastes, which nobody sees; before each event it is
   drawn anew with probability `drift`. The taste and the kind of the last
-  product give probabilities for the next kind (a Markov chain). Within the kind
-  the product is drawn by popularity, times `context` if it belongs to this part
-  of the day, and never twice by one person. So the history tells of the taste,
-  the hour of the product, and `best_scores` is Bayes' rule.
+  product give probabilities for the next kind (a Markov chain); now and then,
+  with probability `whim`, any kind is next. A kind of which the person has
+  everything is out of the question. Within the kind the product is drawn by
+  popularity, times `context` if it belongs to this part of the day, and never
+  twice by one person. So the history tells of the taste, the hour of the
+  product, and `best_scores` is Bayes' rule.
 
   Each product has two tags, its kind and its part of the day, a price around
   that of its kind, and a title.
+
+  Time and memory grow with people · events, products and kinds, not with their
+  products: a million products of a hundred thousand kinds are possible.
 
   Attributes:
     people, items, events_per_person: how many.
@@ -63,11 +69,12 @@ class Storefront:
     seed: of everything.
     tastes: how many there are.
     drift: probability, before each event, that the taste is drawn anew.
+    whim: probability that the next kind is any one, whatever the taste.
     context: how many times likelier a product of this part of the day is.
 
   Raises:
-    UserError: if a kind has fewer products than a person has events, so that
-      one person could exhaust it.
+    UserError: if there are kinds without a product, or people who could buy
+      more than half of the shop.
   """
 
   people: int = 2000
@@ -77,22 +84,28 @@ class Storefront:
   seed: int = 0
   tastes: int = 4
   drift: float = 0.05
+  whim: float = 0.02
   context: float = 8.0
 
   def __post_init__(self):
-    if self.items // self.tags < self.events_per_person:
+    least = max(self.tags, 2 * self.events_per_person)
+    if self.items < least:
       raise UserError(
-        "Storefront",
-        f"{self.items} products of {self.tags} kinds",
-        f"at least events_per_person = {self.events_per_person} of each kind",
-        f"make {self.tags * self.events_per_person} products",
+        "config.data.shop_items",
+        f"found {self.items}",
+        f"one of each of the {self.tags} kinds and twice the"
+        f" {self.events_per_person} events of a person",
+        f"use {least}",
       )
 
   @classmethod
   def from_settings(cls, settings: DataSettings) -> Storefront:
-    """The default shop: there is nothing to choose in a config."""
-    del settings
-    return cls()
+    return cls(
+      people=settings.shop_people,
+      items=settings.shop_items,
+      tags=settings.shop_tags,
+      events_per_person=settings.shop_events,
+    )
 
   @property
   def name(self) -> str:
@@ -109,13 +122,33 @@ class Storefront:
     return tuple(f"item_{index:0{width}}" for index in range(self.items))
 
   @functools.cached_property
-  def chain(self) -> Float[np.ndarray, "tastes kinds_and_start kinds"]:
-    """P(next kind | taste, kind before); the last row is for the first event.
+  def kinds(self) -> Int[np.ndarray, " items"]:
+    """The kind of each product."""
+    return np.arange(self.items) % self.tags
 
-    Each row favours a few kinds.
+  @functools.cached_property
+  def kind_sizes(self) -> Int[np.ndarray, " tags"]:
+    """How many products there are of each kind."""
+    return np.bincount(self.kinds, minlength=self.tags)
+
+  @functools.cached_property
+  def followers(self) -> Int[np.ndarray, "tastes kinds_and_start F"]:
+    """The kinds that may come next; one that stands here twice counts twice.
+
+    The last row is for the first event.
+    """
+    generator = named_generator(self.seed, "followers")
+    shape = self.tastes, self.tags + 1, _FOLLOWERS
+    return generator.integers(self.tags, size=shape)
+
+  @functools.cached_property
+  def chain(self) -> Float[np.ndarray, "tastes kinds_and_start F"]:
+    """P(follower | taste, kind before), where there is no whim.
+
+    Each row favours a few.
     """
     generator = named_generator(self.seed, "chain")
-    alpha = np.full(self.tags, 2.0 / self.tags)
+    alpha = np.full(_FOLLOWERS, 2.0 / _FOLLOWERS)
     return generator.dirichlet(alpha, size=(self.tastes, self.tags + 1))
 
   @functools.cached_property
@@ -127,12 +160,12 @@ class Storefront:
   def popularity(self) -> Float[np.ndarray, " items"]:
     """Weights of products within their kind: the n-th weighs 1/n."""
     generator = named_generator(self.seed, "popularity")
-    members = np.arange(self.items) // self.tags
-    weights = 1.0 / (1.0 + members)
-    for kind in range(self.tags):
-      weights[kind :: self.tags] = generator.permutation(
-        weights[kind :: self.tags]
-      )
+    order = np.lexsort((generator.random(self.items), self.kinds))
+    first = np.cumsum(self.kind_sizes) - self.kind_sizes
+    weights = np.empty(self.items)
+    weights[order] = 1.0 / (
+      1 + np.arange(self.items) - first[self.kinds[order]]
+    )
     return weights
 
   def weights(self, hour: int) -> Float[np.ndarray, " items"]:
@@ -147,8 +180,10 @@ class Storefront:
     width = len(str(self.people - 1))
     names = [f"person_{index:0{width}}" for index in range(self.people)]
     yield from map(Person, names)
-    for start in range(0, self.people, _CHUNK):
-      chunk = names[start : start + _CHUNK]
+    widest = max(self.events_per_person, int(self.kind_sizes.max()))
+    size = max(1, _CELLS // widest)
+    for start in range(0, self.people, size):
+      chunk = names[start : start + size]
       items, times = self._draw(start, len(chunk))
       for person, bought, moments in zip(
         chunk, items.tolist(), times.tolist(), strict=True
@@ -168,29 +203,53 @@ class Storefront:
     Returns:
       Probabilities in the order of `item_ids`, 0 for what was bought.
     """
-    rows = {id: row for row, id in enumerate(self.item_ids)}
+    rows = self._rows
     history = np.array([rows[id] for id in history_item_ids], np.int64)
     # belief[z] = P(taste z | kinds so far), before and after each event.
     belief = np.full(self.tastes, 1.0 / self.tastes)
-    before = self.tags
-    for kind in history % self.tags:
-      belief = self._drifted(belief) * self.chain[:, before, kind]
+    before, left = self.tags, self.kind_sizes.copy()
+    for kind in self.kinds[history].tolist():
+      belief = self._drawing(belief, before, left)
+      belief *= self._chances(before, kind)
       belief /= belief.sum()
       before = kind
-    kinds = self._drifted(belief) @ self.chain[:, before]
+      left[kind] -= 1
+    drawing = self._drawing(belief, before, left)
+    likely = drawing[:, None] * self.chain[:, before]
+    kinds = (1.0 - self.whim) * np.bincount(
+      self.followers[:, before].ravel(), likely.ravel(), minlength=self.tags
+    ) + self.whim / self.tags * drawing.sum()
     weights = self.weights(hour)
     weights[history] = 0.0
-    each_kind = np.arange(self.items) % self.tags
-    within = weights / np.bincount(each_kind, weights)[each_kind]
-    return kinds[each_kind] * within
+    wanted = np.bincount(self.kinds, weights)
+    share = np.divide(kinds, wanted, np.zeros_like(kinds), where=left > 0)
+    return share[self.kinds] * weights
 
-  def _drifted(self, belief: np.ndarray) -> np.ndarray:
-    return (1.0 - self.drift) * belief + self.drift / self.tastes
+  @functools.cached_property
+  def _rows(self) -> dict[str, int]:
+    return {id: row for row, id in enumerate(self.item_ids)}
+
+  def _drawing(
+    self, belief: np.ndarray, before: int, left: np.ndarray
+  ) -> np.ndarray:
+    """The drifted belief, each taste over the chance of what it may draw.
+
+    Kinds of which nothing is left are drawn by no taste, so the chances of the
+    others grow, more for a taste that would have liked those.
+    """
+    drifted = (1.0 - self.drift) * belief + self.drift / self.tastes
+    gone = np.flatnonzero(left == 0).tolist()
+    return drifted / (1.0 - sum(self._chances(before, kind) for kind in gone))
+
+  def _chances(self, before: int, kind: int) -> np.ndarray:
+    """P(kind | taste, kind before) for each taste, while all kinds are left."""
+    followed = self.chain[:, before] * (self.followers[:, before] == kind)
+    return (1.0 - self.whim) * followed.sum(axis=1) + self.whim / self.tags
 
   def _products(self) -> Iterator[Item]:
     generator = named_generator(self.seed, "prices")
     typical = generator.uniform(5.0, 200.0, self.tags)
-    prices = typical[np.arange(self.items) % self.tags]
+    prices = typical[self.kinds]
     prices = prices * generator.lognormal(0.0, 0.2, self.items)
     for row, id in enumerate(self.item_ids):
       kind, daypart = row % self.tags, DAYPARTS[self.dayparts[row]]
@@ -213,29 +272,54 @@ class Storefront:
     days = _FIRST_DAY + np.cumsum(generator.geometric(0.3, shape), axis=1)
     hours = generator.integers(24, size=shape)
     seconds = generator.integers(3600, size=shape)
-    # A Gumbel maximum over log weights draws in proportion to the weights.
-    log_weights = np.log([self.weights(hour) for hour in range(24)])
-    chances = np.cumsum(self.chain, axis=-1)
-    # Products of one kind side by side; shorter kinds end in a gap of -inf.
-    members = np.arange(-(-self.items // self.tags))
-    bought = np.zeros((people, len(members) * self.tags), bool)
+    # Products of one kind side by side; shorter kinds end in a gap.
+    members = np.arange(self.kind_sizes.max())
     taste = generator.integers(self.tastes, size=people)
     kind = np.full(people, self.tags)
     items = np.empty(shape, np.int64)
     for step in range(self.events_per_person):
       drifts = generator.random(people) < self.drift
-      taste = np.where(
-        drifts, generator.integers(self.tastes, size=people), taste
-      )
-      draw = generator.random((people, 1))
-      kind = (draw > chances[taste, kind, :-1]).sum(axis=1)
+      anew = generator.integers(self.tastes, size=people)
+      taste = np.where(drifts, anew, taste)
+      bought = items[:, :step]
+      kind = self._draw_kinds(generator, taste, kind, self.kinds[bought])
       choice = kind[:, None] + self.tags * members
-      exists = choice < self.items
-      choice = np.where(exists, choice, 0)
-      free = exists & ~bought[everyone[:, None], choice]
-      log_weight = log_weights[hours[:, step, None], choice]
-      noise = generator.gumbel(size=choice.shape)
-      best = np.where(free, log_weight + noise, -np.inf).argmax(axis=1)
+      free = choice < self.items
+      choice = np.where(free, choice, 0)
+      mine = np.where(
+        self.kinds[bought] == kind[:, None], bought // self.tags, -1
+      )
+      person, event = np.nonzero(mine >= 0)
+      free[person, mine[person, event]] = False
+      now = self.dayparts[choice] == hours[:, step, None] // 6
+      weights = self.popularity[choice] * np.where(now, self.context, 1.0)
+      # A Gumbel maximum over log weights draws in proportion to the weights.
+      noisy = np.log(weights) + generator.gumbel(size=choice.shape)
+      best = np.where(free, noisy, -np.inf).argmax(axis=1)
       items[:, step] = choice[everyone, best]
-      bought[everyone, items[:, step]] = True
     return items, days * 86_400 + hours * 3600 + seconds
+
+  def _draw_kinds(
+    self,
+    generator: np.random.Generator,
+    taste: Int[np.ndarray, " P"],
+    before: Int[np.ndarray, " P"],
+    bought: Int[np.ndarray, "P E"],
+  ) -> Int[np.ndarray, " P"]:
+    """The next kind of each person, drawn again while nothing of it is left.
+
+    Args:
+      bought: the kinds of all earlier events.
+    """
+    kind = np.empty(len(taste), np.int64)
+    asked = np.arange(len(taste))
+    while len(asked):
+      at = taste[asked], before[asked]
+      draw = generator.random((len(asked), 1))
+      place = (draw > np.cumsum(self.chain[at], axis=1)[:, :-1]).sum(axis=1)
+      whims = generator.random(len(asked)) < self.whim
+      any_kind = generator.integers(self.tags, size=len(asked))
+      kind[asked] = np.where(whims, any_kind, self.followers[(*at, place)])
+      owned = (bought[asked] == kind[asked, None]).sum(axis=1)
+      asked = asked[owned >= self.kind_sizes[kind[asked]]]
+    return kind
