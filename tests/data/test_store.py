@@ -25,7 +25,7 @@ from tagrec_jax.data.vocab import Vocabulary
 
 # Every kind of feature, values that are easily lost, and people with no
 # events, with training only, and with several questions.
-ODD_NAME = "brand/färbe .\n"
+ODD_NAME = "lengths_brand/färbe .\n"
 FEATURES = (
   Feature("tags", Part.PRODUCT, Kind.ID_SET, 2, 3),
   Feature("numbers", Part.PRODUCT, Kind.NUMBER, 0, 2),
@@ -119,7 +119,10 @@ def test_is_ordinary_tfds(written):
 
   folder = written / "tagrec_prepared" / "catalogue" / "1.0.0"
   rows = tfds.builder_from_directory(folder).as_data_source("rows")
-  assert [row["id"] for row in rows] == [b"00123", b"\xed\xb2\x80"]
+  (block,) = rows
+  assert block["id"].tobytes() == b"00123\xed\xb2\x80"
+  assert block["lengths_id"].tolist() == [5, 3]
+  assert block["product_tags"].tolist() == [[0, 1, -1], [-1, -1, -1]]
 
 
 @settings(
@@ -162,7 +165,8 @@ def test_any_histories(data, tmp_path_factory):
 def test_several_shards(tmp_path, monkeypatch):
   from tagrec_jax.data import builder
 
-  monkeypatch.setattr(builder, "SHARD_ROWS", 3)
+  monkeypatch.setattr(builder, "BLOCK_ROWS", 1)
+  monkeypatch.setattr(builder, "SHARD_BLOCKS", 3)
   store.write(small(), tmp_path / "data")
   shards = sorted((tmp_path / "data").rglob("people/**/*array_record*"))
   assert [shard.name[-14:] for shard in shards] == [
@@ -228,7 +232,7 @@ def test_values_that_do_not_fit_the_fingerprint(tmp_path):
 def test_another_layout(tmp_path, monkeypatch):
   store.write(small(), tmp_path / "data")
   monkeypatch.setattr(store, "VERSION", 99)
-  with pytest.raises(StorageError, match="layout version 1, expected version"):
+  with pytest.raises(StorageError, match="layout version 2, expected version"):
     store.read(tmp_path / "data")
 
 
