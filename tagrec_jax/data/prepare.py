@@ -7,7 +7,8 @@ import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,13 +28,16 @@ from tagrec_jax.data.encodings import (
 )
 from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.moments import MOMENT_FEATURES
-from tagrec_jax.data.records import Event, Item, Person, Source
+from tagrec_jax.data.records import Event, Item, Person, Record, Source
 from tagrec_jax.data.spec import Feature, Spec
 from tagrec_jax.data.splits import Split, global_time, leave_one_out
 from tagrec_jax.data.vocab import Vocabulary
 
 VERSION = 1
 """Raised whenever the same files would give other prepared data."""
+
+QUIET_SECONDS = 10.0
+"""Between two lines for those who wait."""
 
 
 def open_or_prepare(
@@ -112,8 +116,25 @@ def prepare(source: Source, settings: DataSettings) -> Dataset:
   Raises:
     UserError: if the files cannot be read, or nothing is left to train on.
   """
-  cleaned = clean(source.read(), settings)
+  cleaned = clean(_told(source.name, source.read()), settings)
   return from_cleaned(source.name, cleaned, settings)
+
+
+def _told(name: str, records: Iterable[Record]) -> Iterator[Record]:
+  """The records; says how far reading is, if it takes long.
+
+  How much is left is not known: a file does not say how many rows it has.
+  """
+  begun = told = time.monotonic()
+  count = 0
+  for count, record in enumerate(records, 1):
+    yield record
+    if count % 1000 == 0 and time.monotonic() >= told + QUIET_SECONDS:
+      told = time.monotonic()
+      rate = count / (told - begun)
+      say(f"{name}: {count:,} records read, {rate:,.0f} a second")
+  if told > begun:
+    say(f"{name}: all {count:,} records read, now cleaned and encoded")
 
 
 def from_cleaned(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 from collections.abc import Callable
 
 import pytest
@@ -83,6 +84,15 @@ def test_says_what_it_does_on_stderr(lines, kept, capsys):
   out, err = capsys.readouterr()
   assert out == ""
   assert len(err.splitlines()) == 1
+
+
+def test_says_how_far_it_is_if_reading_takes_long(kept, capsys, monkeypatch):
+  monkeypatch.setattr(prepare_module, "QUIET_SECONDS", 0.0)
+  prepare(Made(3000), kept())
+  *lines, last = capsys.readouterr().err.splitlines()
+  for line, count in zip(lines, ("1,000", "2,000", "3,000"), strict=True):
+    assert re.fullmatch(f"made: {count} records read, [0-9,]+ a second", line)
+  assert last == "made: all 3,000 records read, now cleaned and encoded"
 
 
 def test_is_prepared_anew_when_something_changes(lines, kept, tmp_path):
