@@ -94,6 +94,10 @@ def get_config() -> ml_collections.ConfigDict:
   train.patience = 0  # evaluations without a better `watch`; 0: never stop
   train.watch = "ndcg@10"  # chooses the checkpoint that is kept as best
   train.max_skipped_steps = 10  # non-finite steps in a row before giving up
+  train.steps_per_call = 1  # steps in one compiled call; divides `steps` and
+  # all intervals. Pays where a step takes less than 2 ms (8: 1.9 times the
+  # speed at 1 ms, on a CPU). On a CPU other steps get up to a quarter slower:
+  # a loop runs on fewer threads. Signals and errors wait for a call's end
 
   sharding = config.sharding = ml_collections.ConfigDict()
   sharding.backend = "jit"  # or 'pmap': plain data parallelism
@@ -131,6 +135,7 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   config.pipeline.batch_rows = 8
   config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 5)
   config.train.steps = 40
+  config.train.steps_per_call = 1
   config.train.log_every = 5
   config.train.evaluate_every = 20
   config.checkpoint.save_every = 20

@@ -106,6 +106,14 @@ def test_every_key_of_base_has_a_comment_or_a_range():
       {"objective__items_weight": 0.0},
       r"config.objective: found items_weight = tags_weight = 0",
     ),
+    (
+      {"train__steps_per_call": 16, "train__steps": 1600},
+      r"train.log_every: found 20, expected a multiple of .* Fix: use 16$",
+    ),
+    (
+      {"train__steps_per_call": 20, "checkpoint__save_every": 5},
+      r"config.checkpoint.save_every: found 5, .*Fix: use 20$",
+    ),
   ],
 )
 def test_a_wrong_value_is_one_line(changes, message):

@@ -111,6 +111,7 @@ class TrainSettings:
   patience: int = _key(0)
   watch: str
   max_skipped_steps: int = _key(1)
+  steps_per_call: int = _key(1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,7 +191,26 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       "one of them above 0",
       "set config.objective.items_weight=1.0",
     )
+  _check_intervals(settings)
   return settings
+
+
+def _check_intervals(settings: Settings) -> None:
+  """All that is done every so many steps is done between two calls."""
+  train, per_call = settings.train, settings.train.steps_per_call
+  for name, steps in {
+    "train.steps": train.steps,
+    "train.log_every": train.log_every,
+    "train.evaluate_every": train.evaluate_every,
+    "checkpoint.save_every": settings.checkpoint.save_every,
+  }.items():
+    if steps % per_call:
+      raise UserError(
+        f"config.{name}",
+        f"found {steps}",
+        f"a multiple of config.train.steps_per_call = {per_call}",
+        f"use {max(round(steps / per_call), 1) * per_call}",
+      )
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -10,11 +10,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.sharding.mesh import BATCH_AXES
-
-
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """Rows are split, everything else is whole."""
-  return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
 def row_parts(mesh: Mesh) -> int:
@@ -32,7 +27,8 @@ def host_share(mesh: Mesh) -> tuple[int, int]:
     UserError: if the rows of this process are not one even block.
   """
   parts = row_parts(mesh)
-  places = batch_sharding(mesh).addressable_devices_indices_map((parts,))
+  rows = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+  places = rows.addressable_devices_indices_map((parts,))
   mine = sorted({i[0].indices(parts)[0] for i in places.values() if i})
   even = mine == list(range(mine[0], mine[0] + len(mine)))
   if not even or parts % len(mine) or mine[0] % len(mine):
@@ -45,40 +41,44 @@ def host_share(mesh: Mesh) -> tuple[int, int]:
   return mine[0] // len(mine), parts // len(mine)
 
 
-def check_rows(rows: int, parts: int, field: str) -> None:
-  """Raises UserError unless `rows` split evenly into `parts`."""
+def check_rows(rows: int, parts: int) -> None:
+  """Raises UserError unless the rows of a batch split evenly into `parts`."""
   if rows % parts:
     down = rows - rows % parts
     sizes = f"{down} or {down + parts}" if down else f"{parts}"
     raise UserError(
-      field,
+      "config.pipeline.batch_rows",
       f"found {rows} rows on {parts} data-parallel devices",
       f"a multiple of {parts}",
       f"use {sizes}",
     )
 
 
-def place_batch(
-  batch: Mapping[str, np.ndarray],
-  mesh: Mesh,
-  field: str = "config.pipeline.batch_rows",
+def stack(batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+  """name → array [batches, rows, ...]."""
+  return {
+    name: np.stack([batch[name] for batch in batches]) for name in batches[0]
+  }
+
+
+def place_batches(
+  batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh
 ) -> dict[str, jax.Array]:
-  """This process's rows of a batch, put where the mesh wants them.
+  """This process's rows of some batches, put where the mesh wants them.
 
   Args:
-    batch: name → array [rows, ...], the share given by `host_share`.
-    field: the setting that chose the number of rows, for errors.
+    batches: name → array [rows, ...] each, the share given by `host_share`.
 
   Returns:
-    name → global array [rows · count, ...].
+    name → global array [batches, rows · count, ...].
   """
   _, count = host_share(mesh)
-  sharding = batch_sharding(mesh)
+  sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
   placed = {}
-  for name, local in batch.items():
-    rows = len(local) * count
-    check_rows(rows, row_parts(mesh), field)
+  for name, local in stack(batches).items():
+    number, rows, *rest = local.shape
+    check_rows(rows * count, row_parts(mesh))
     placed[name] = jax.make_array_from_process_local_data(
-      sharding, local, global_shape=(rows, *local.shape[1:])
+      sharding, local, global_shape=(number, rows * count, *rest)
     )
   return placed

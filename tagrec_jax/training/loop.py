@@ -1,6 +1,6 @@
 """The loop: batches in, a trained state out, and nothing lost on the way.
 
-Everything that happens between two steps (log, evaluate, save, end) is decided
+Everything that happens between two calls (log, evaluate, save, end) is decided
 from the step and what is saved with it, so a run that was killed and started
 again ends like one that was not, bit for bit on the same devices.
 """
@@ -8,7 +8,7 @@ again ends like one that was not, bit for bit on the same devices.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from tagrec_jax.core.settings import TrainSettings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.training.clock import Clock
-from tagrec_jax.training.parallel import Backend, HostBatch
+from tagrec_jax.training.parallel import Backend, Batches, HostBatch
 from tagrec_jax.training.prefetch import Prefetch
 from tagrec_jax.training.progress import ProgressBar
 from tagrec_jax.training.state import TrainState
@@ -72,7 +72,7 @@ def train(
     save_every: steps; 0 saves only best evaluations and the end.
     evaluate: called every `settings.evaluate_every` steps and at the end.
     writers: of the metrics; only the first of several processes uses them.
-    stop: asked at each step whether to save and end.
+    stop: asked between two calls whether to save and end.
     restore_step: begin from this checkpoint and no other.
 
   Raises:
@@ -91,6 +91,18 @@ def train(
   )
   loop.begin(restore_step)
   return loop.run(batches)
+
+
+def _calls(step: int, last: int, size: int) -> Iterator[range]:
+  """The steps of each call, up to the next multiple of `size`.
+
+  A run may go on from between two multiples; what is to be done every so many
+  steps is done at multiples only.
+  """
+  while step < last:
+    end = min(step - step % size + size, last)
+    yield range(step, end)
+    step = end
 
 
 @jax.jit
@@ -119,8 +131,8 @@ class _Loop:
     self._clock = Clock()
     self._watch = Watch(settings.watch, settings.patience)
     self._sums: Any = None  # of the steps since the last log, on the device
-    self._report: Report | None = None  # of the last step
-    self._suspect: Report | None = None  # the next to be checked
+    self._report: Report | None = None  # of the last call
+    self._untimed = 0  # steps since the last log that count as compilation
     self._saved = -1
 
   def begin(self, restore_step: int | None) -> None:
@@ -146,19 +158,14 @@ class _Loop:
   def run(self, batches: Callable[[int], HostBatch]) -> Result:
     """Trains to the end, whatever ends it."""
     last = self._settings.steps
+    calls = _calls(self._step, last, self._settings.steps_per_call)
     with (
-      Prefetch(
-        lambda step: self._backend.place_batch(batches(step)),
-        self._step,
-        last,
-      ) as prefetch,
+      Prefetch(batches, self._backend.place_batches, calls) as prefetch,
       ProgressBar(self._step, last) as bar,
     ):
       self._lap = self._seconds_of_steps()
-      while not (ending := self._between_steps(bar)):
-        with self._clock.part("data"):
-          batch = prefetch.take()
-        self._take_step(batch)
+      while not (ending := self._between_calls(bar)):
+        self._take_steps(*self._next_batches(prefetch))
     if self._checkpoints is not None:
       with self._clock.part("checkpoint"):
         self._checkpoints.wait()
@@ -172,29 +179,42 @@ class _Loop:
       self._clock.seconds(),
     )
 
-  def _take_step(self, batch: Mapping[str, jax.Array]) -> None:
+  def _next_batches(
+    self, prefetch: Prefetch[HostBatch, Batches]
+  ) -> tuple[range, Batches]:
+    if not prefetch.ready:
+      # Time is spent on data only while the devices have nothing else to do.
+      jax.block_until_ready(self._report)
+    with self._clock.part("data"):
+      return prefetch.take()
+
+  def _take_steps(self, steps: range, batches: Batches) -> None:
     if self._step == self._first:
       with self._clock.part("compile"):
-        self._state, report = self._backend.train_step(self._state, batch)
+        self._state, report = self._backend.train_steps(self._state, batches)
         jax.block_until_ready(report)
+      self._untimed = len(steps)
     else:
-      self._state, report = self._backend.train_step(self._state, batch)
-    self._step += 1
-    self._report = report
+      self._state, report = self._backend.train_steps(self._state, batches)
+    before, self._report = self._report, report
+    # The call before may still run, so the devices need not wait for this one;
+    # more calls ahead would only hold more batches.
+    jax.block_until_ready(before)
+    self._step = steps.stop
     self._sums = (
       report.sums if self._sums is None else _merge(self._sums, report.sums)
     )
-    # Looking at a report as old as this does not make the device wait.
-    if self._step % self._settings.max_skipped_steps == 0:
-      self._check_finite(self._suspect)
-      self._suspect = report
+    limit = self._settings.max_skipped_steps
+    if steps.start // limit < steps.stop // limit:
+      self._check_finite(before)
 
-  def _between_steps(self, bar: ProgressBar) -> str:
+  def _between_calls(self, bar: ProgressBar) -> str:
     """Logs, evaluates and saves where it is time; the reason to end, or ''."""
     settings, step = self._settings, self._step
+    call = step // settings.steps_per_call
     if self._checkpoints is not None:
       self._checkpoints.check()
-    ending = "interrupted" if self._stop.at(step) else ""
+    ending = "interrupted" if self._stop.at(call) else ""
     at_end = step >= settings.steps
     if step % settings.log_every == 0 or at_end or ending:
       self._log(bar)
@@ -224,16 +244,18 @@ class _Loop:
       for name, value in sums.items()
       if value.weight > 0
     }
-    rate = steps / max(self._seconds_of_steps() - self._lap, 1e-9)
-    self._lap = self._seconds_of_steps()
+    seconds = self._seconds_of_steps()
+    if timed := steps - self._untimed:
+      values["steps_per_second"] = timed / max(seconds - self._lap, 1e-9)
+    self._lap, self._untimed = seconds, 0
     if sums["skipped"].total:
       warn(
         f"step {self._step}: {int(sums['skipped'].total)} of the last {steps}"
         f" steps were not finite and not applied, the last at step"
         f" {int(report.last_skipped)}"
       )
-    self._writers.write(self._step, values | {"steps_per_second": rate})
-    bar.show(self._step, values.get("loss"), rate)
+    self._writers.write(self._step, values)
+    bar.show(self._step, values.get("loss"), values.get("steps_per_second"))
     self._check_finite(self._report)
 
   def _seconds_of_steps(self) -> float:

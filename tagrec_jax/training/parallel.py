@@ -11,7 +11,8 @@ backend and mesh, so that a run can go on where another stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -30,9 +31,11 @@ from tagrec_jax.core.rng import named_key
 from tagrec_jax.sharding import place, rules
 from tagrec_jax.training.recipe import Recipe
 from tagrec_jax.training.state import TrainState, new_state
-from tagrec_jax.training.step import Report, make_train_step
+from tagrec_jax.training.step import Report, Step, make_train_step
 
 HostBatch = Mapping[str, np.ndarray]
+Batches = Mapping[str, Array]
+"""Of one call, on the devices."""
 
 
 @runtime_checkable
@@ -58,12 +61,17 @@ class Backend(Protocol):
 
   def live(self, saved: TrainState) -> TrainState: ...
 
-  def place_batch(self, batch: HostBatch) -> dict[str, Array]: ...
+  def place_batches(self, batches: Sequence[HostBatch]) -> Batches:
+    """The batches of one call, where the devices want them."""
+    ...
 
-  def train_step(
-    self, live: TrainState, batch: Mapping[str, Array]
+  def train_steps(
+    self, live: TrainState, batches: Batches
   ) -> tuple[TrainState, Report]:
-    """One update; `live` is used up."""
+    """One call: an update for each batch; `live` is used up.
+
+    The report has the sums of all steps and the counters after the last.
+    """
     ...
 
   def fetch(self, report: Any) -> Any:
@@ -101,8 +109,8 @@ class JitBackend:
       recipe,
       gather=lambda params: jax.lax.with_sharding_constraint(params, used),
     )
-    self._step = jax.jit(
-      lambda state, batch: step(state, batch, named_key(recipe.seed, "train")),
+    self._steps = jax.jit(
+      _in_a_row(step, recipe.seed),
       out_shardings=(self._shardings, whole),
       donate_argnums=0,
     )
@@ -123,13 +131,13 @@ class JitBackend:
   def live(self, saved: TrainState) -> TrainState:
     return saved
 
-  def place_batch(self, batch: HostBatch) -> dict[str, Array]:
-    return place.place_batch(batch, self._mesh)
+  def place_batches(self, batches: Sequence[HostBatch]) -> Batches:
+    return place.place_batches(batches, self._mesh)
 
-  def train_step(
-    self, live: TrainState, batch: Mapping[str, Array]
+  def train_steps(
+    self, live: TrainState, batches: Batches
   ) -> tuple[TrainState, Report]:
-    return self._step(live, batch)
+    return self._steps(live, batches)
 
   def fetch(self, report: Any) -> Any:
     return jax.device_get(report)
@@ -161,8 +169,8 @@ class PmapBackend:
       out_shardings=SingleDeviceSharding(self._devices[0]),
     )
     step = make_train_step(recipe, axis_name="devices")
-    self._step = jax.pmap(
-      lambda state, batch: step(state, batch, named_key(recipe.seed, "train")),
+    self._steps = jax.pmap(
+      _in_a_row(step, recipe.seed),
       axis_name="devices",
       devices=self._devices,
       donate_argnums=0,
@@ -193,26 +201,44 @@ class PmapBackend:
   def live(self, saved: TrainState) -> TrainState:
     return self._copy(saved, np.arange(len(self._devices)))
 
-  def place_batch(self, batch: HostBatch) -> dict[str, Array]:
+  def place_batches(self, batches: Sequence[HostBatch]) -> Batches:
     parts = len(self._devices)
-    for rows in batch.values():
-      place.check_rows(len(rows), parts, "config.pipeline.batch_rows")
-    split = {
-      name: rows.reshape(parts, len(rows) // parts, *rows.shape[1:])
-      for name, rows in batch.items()
-    }
+    split = {}
+    for name, stacked in place.stack(batches).items():
+      place.check_rows(stacked.shape[1], parts)
+      split[name] = np.stack(np.split(stacked, parts, axis=1))
     return jax.device_put(split, self._rows)
 
-  def train_step(
-    self, live: TrainState, batch: Mapping[str, Array]
+  def train_steps(
+    self, live: TrainState, batches: Batches
   ) -> tuple[TrainState, Report]:
-    return self._step(live, batch)
+    return self._steps(live, batches)
 
   def fetch(self, report: Any) -> Any:
     return jax.tree.map(lambda scalars: scalars[0], jax.device_get(report))
 
   def answering(self, live: TrainState) -> dict[str, Any]:
     return _first(live.answering)
+
+
+def _in_a_row(
+  step: Step, seed: int
+) -> Callable[[TrainState, Batches], tuple[TrainState, Report]]:
+  """(state, stacked batches) → state after a step with each, merged report.
+
+  XLA leaves no loop where there is one batch.
+  """
+
+  def steps(state: TrainState, batches: Batches) -> tuple[TrainState, Report]:
+    key = named_key(seed, "train")
+    state, reports = jax.lax.scan(
+      lambda state, batch: step(state, batch, key), state, batches
+    )
+    last = jax.tree.map(lambda x: x[-1], reports)
+    sums = jax.tree.map(lambda x: x.sum(0), reports.sums)
+    return state, dataclasses.replace(last, sums=sums)
+
+  return steps
 
 
 def _state_shardings(

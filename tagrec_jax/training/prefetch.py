@@ -4,53 +4,68 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
+Batch = TypeVar("Batch")
+Placed = TypeVar("Placed")
 
 
-class Prefetch(Generic[T]):
-  """Makes the batches of coming steps in a thread, a few ahead.
+class Prefetch(Generic[Batch, Placed]):
+  """Makes the batches of coming calls in a thread, a few calls ahead.
 
-  A context manager; leaving it waits for the batch being made and forgets the
-  others.
+  A context manager; leaving it waits for what is being made and forgets the
+  rest.
 
   Args:
     make: step → batch; a pure function, called in order.
-    first, last: the steps first..last - 1.
-    ahead: batches that may wait to be taken.
+    place: the batches of one call → what is taken.
+    calls: the steps of each call.
+    ahead: calls whose batches may wait to be taken.
   """
 
   def __init__(
-    self, make: Callable[[int], T], first: int, last: int, ahead: int = 2
+    self,
+    make: Callable[[int], Batch],
+    place: Callable[[list[Batch]], Placed],
+    calls: Iterable[range],
+    ahead: int = 2,
   ):
     self._make = make
-    self._steps = iter(range(first, last))
+    self._place = place
+    self._calls = iter(calls)
     self._thread = concurrent.futures.ThreadPoolExecutor(1)
-    self._ready: collections.deque[concurrent.futures.Future[T]] = (
-      collections.deque()
-    )
+    self._ready: collections.deque[
+      concurrent.futures.Future[tuple[range, Placed]]
+    ] = collections.deque()
     for _ in range(ahead):
       self._submit()
 
-  def __enter__(self) -> Prefetch[T]:
+  def __enter__(self) -> Prefetch[Batch, Placed]:
     return self
 
   def __exit__(self, *_: Any) -> None:
     self._thread.shutdown(cancel_futures=True)
 
-  def take(self) -> T:
-    """The next batch; raises what making it raised."""
+  @property
+  def ready(self) -> bool:
+    """Whether the next batches can be taken without waiting."""
+    return self._ready[0].done()
+
+  def take(self) -> tuple[range, Placed]:
+    """The next call and its batches; raises what making them raised."""
     self._submit()
     return self._ready.popleft().result()
 
   def _submit(self) -> None:
-    step = next(self._steps, None)
-    if step is not None:
-      self._ready.append(self._thread.submit(self._noted, step))
+    steps = next(self._calls, None)
+    if steps is not None:
+      self._ready.append(self._thread.submit(self._batches, steps))
 
-  def _noted(self, step: int) -> T:
+  def _batches(self, steps: range) -> tuple[range, Placed]:
+    return steps, self._place([self._noted(step) for step in steps])
+
+  def _noted(self, step: int) -> Batch:
     try:
       return self._make(step)
     except Exception as error:

@@ -45,14 +45,15 @@ class ProgressBar:
   def __exit__(self, *_: Any) -> None:
     self._bar.stop()
 
-  def show(self, step: int, loss: float | None, rate: float) -> None:
+  def show(self, step: int, loss: float | None, rate: float | None) -> None:
     """Args: rate: steps a second since the last call."""
-    facts = f"{rate:.1f} steps/s"
-    if loss is not None:
-      facts = f"loss {loss:.4f}  {facts}"
+    facts = "" if loss is None else f"loss {loss:.4f}"
+    if rate:
+      facts = f"{facts}  {rate:.1f} steps/s"
     self._bar.update(self._task, completed=step, facts=facts)
     now = time.monotonic()
     if self._bar.disable and (now >= self._quiet_until or step == self._last):
       self._quiet_until = now + QUIET_SECONDS
-      left = (self._last - step) / max(rate, 1e-9)
-      say(f"step {step}/{self._last}  {facts}  {left:.0f} s left")
+      if rate:
+        facts = f"{facts}  {(self._last - step) / rate:.0f} s left"
+      say(f"step {step}/{self._last}  {facts}")

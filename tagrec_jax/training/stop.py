@@ -16,16 +16,20 @@ from tagrec_jax.core.log import say
 
 
 class Stop:
-  """Whether the run should end at the next boundary between two steps."""
+  """Whether the run should end before its next call."""
 
   def __init__(self) -> None:
     self.requested = False
 
-  def at(self, step: int) -> bool:
-    """To be asked once at each step; all hosts get the same answer."""
+  def at(self, call: int) -> bool:
+    """To be asked before each call; all hosts get the same answer.
+
+    Args:
+      call: goes up by one from one question to the next.
+    """
     if jax.process_count() > 1:
-      # JAX itself listens for SIGTERM there and agrees on a step.
-      return bool(multihost_utils.reached_preemption_sync_point(step))
+      # JAX itself listens for SIGTERM there and agrees on the next number.
+      return bool(multihost_utils.reached_preemption_sync_point(call))
     return self.requested
 
 

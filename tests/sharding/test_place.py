@@ -6,7 +6,7 @@ import pytest
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import ShardingSettings
 from tagrec_jax.sharding.mesh import make_mesh
-from tagrec_jax.sharding.place import host_share, place_batch
+from tagrec_jax.sharding.place import host_share, place_batches
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +20,13 @@ def mesh():
 
 def test_rows_are_split_and_kept_in_order(mesh):
   ids = np.arange(24, dtype=np.int32).reshape(8, 3)
-  placed = place_batch({"ids": ids, "last": ids[:, 0]}, mesh)
-  np.testing.assert_array_equal(placed["ids"], ids)
-  np.testing.assert_array_equal(placed["last"], ids[:, 0])
+  batches = [{"ids": x, "last": x[:, 0]} for x in (ids, -ids, 2 * ids)]
+  placed = place_batches(batches, mesh)
+  for number, batch in enumerate(batches):
+    for name, rows in batch.items():
+      np.testing.assert_array_equal(placed[name][number], rows)
   shapes = {s.data.shape for s in placed["ids"].addressable_shards}
-  assert shapes == {(2, 3)}
+  assert shapes == {(3, 2, 3)}
 
 
 def test_one_process_makes_all_rows(mesh):
@@ -34,4 +36,4 @@ def test_one_process_makes_all_rows(mesh):
 @pytest.mark.parametrize(("rows", "fix"), [(10, "use 8 or 12"), (3, "use 4")])
 def test_rows_that_do_not_divide(mesh, rows, fix):
   with pytest.raises(UserError, match=f"found {rows} rows on 4 .*{fix}"):
-    place_batch({"ids": np.zeros((rows, 2), np.int32)}, mesh)
+    place_batches([{"ids": np.zeros((rows, 2), np.int32)}], mesh)

@@ -109,6 +109,7 @@ def main(workdir, steps, process=None, port=None):
         patience=0,
         watch="w",
         max_skipped_steps=10,
+        steps_per_call=1,
       ),
       save_every=5,
       checkpoints=checkpoints,

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import random
+import time
 
 import jax
 import numpy as np
@@ -28,6 +29,10 @@ SETTINGS = TrainSettings(
   patience=0,
   watch="ndcg@10",
   max_skipped_steps=4,
+  steps_per_call=1,
+)
+CALLS = dataclasses.replace(
+  SETTINGS, steps=24, log_every=4, evaluate_every=8, steps_per_call=4
 )
 IDENTITY = Identity({}, {}, "data", (0, 1), {})
 
@@ -121,8 +126,8 @@ def test_asked_to_stop_it_saves_and_goes_on_the_same(
   """Also where it would have evaluated or saved just then."""
 
   class StopAt(Stop):
-    def at(self, now):
-      return now == step
+    def at(self, call):
+      return call == step
 
   result, _ = run(stop=StopAt())
   assert (result.ending, result.step) == ("interrupted", step)
@@ -227,9 +232,13 @@ def test_a_bad_batch_is_skipped_and_told(run, tiny, capsys, tmp_path):
   assert np.isfinite(rows[10]["loss"])
 
 
-@pytest.mark.parametrize("log_every", [1, 5, 1000])
-def test_only_bad_batches_end_the_run(run, tiny, tmp_path, log_every):
-  settings = dataclasses.replace(SETTINGS, steps=60, log_every=log_every)
+@pytest.mark.parametrize(
+  ("log_every", "per_call"), [(1, 1), (5, 1), (1000, 1), (4, 4), (1000, 4)]
+)
+def test_only_bad_batches_end_the_run(run, tiny, tmp_path, log_every, per_call):
+  settings = dataclasses.replace(
+    SETTINGS, steps=60, log_every=log_every, steps_per_call=per_call
+  )
   batches = poisoning(tiny.batch, set(range(6, 60)))
   with pytest.raises(NonFiniteError, match="not finite; first in the gra") as e:
     run(settings=settings, batches=batches, save_every=1)
@@ -239,6 +248,80 @@ def test_only_bad_batches_end_the_run(run, tiny, tmp_path, log_every):
   )
   assert meta["step"] < 6 + 3 * SETTINGS.max_skipped_steps
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+
+
+def losses(folder):
+  rows = read_rows(folder / "metrics.jsonl")
+  return {row["step"]: row["loss"] for row in rows if "loss" in row}
+
+
+def assert_close(state, wanted):
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+    jax.device_get(state),
+    jax.device_get(wanted),
+  )
+
+
+def test_several_steps_in_a_call_are_the_same_steps(run, tiny, tmp_path):
+  batches = poisoning(tiny.batch, {5, 6, 12})
+  result, state = run(settings=CALLS, batches=batches)
+  assert (result.ending, int(state.skipped)) == ("finished", 3)
+  found = losses(tmp_path)
+  assert list(found) == [4, 8, 12, 16, 20, 24]
+  (tmp_path / "metrics.jsonl").unlink()
+  singly = dataclasses.replace(CALLS, steps_per_call=1)
+  wanted = train(
+    tiny.backend("data:1,1,1"),
+    batches,
+    singly,
+    writers=Writers([JsonLines(tmp_path / "metrics.jsonl")]),
+  )
+  assert found == pytest.approx(losses(tmp_path), rel=1e-5)
+  assert_close(state, wanted.state)
+
+
+def test_calls_of_several_steps_end_the_same_after_kills(run, tiny, tmp_path):
+  wanted = train(
+    tiny.backend("data:1,1,1"), tiny.batch, CALLS, evaluate=evaluate
+  )
+  for death in (6, 15):
+    with pytest.raises(Killed):
+      run(settings=CALLS, batches=dying(tiny.batch, death))
+  assert reader.list_steps(tmp_path / "checkpoints")[-1] == 12
+  result, state = run(settings=CALLS)
+  assert digest(state) == digest(wanted.state)
+  assert result.best_step == wanted.best_step
+
+
+def test_a_run_goes_on_with_longer_calls_from_between_two(run, tiny):
+  class StopAt(Stop):
+    def at(self, call):
+      return call == 6
+
+  result, _ = run(stop=StopAt())
+  assert result.step == 6
+  result, state = run(settings=CALLS)
+  wanted = train(tiny.backend("data:1,1,1"), tiny.batch, CALLS)
+  assert result.best_step in (8, 16, 24)
+  assert_close(state, wanted.state)
+
+
+def test_the_rate_leaves_the_compiling_call_out(run, tmp_path):
+  run(settings=CALLS)
+  rows = read_rows(tmp_path / "metrics.jsonl")
+  rates = [r.get("steps_per_second") for r in rows if "loss" in r]
+  assert rates[0] is None
+  assert all(rate > 0 for rate in rates[1:])
+
+
+def test_waiting_for_batches_is_no_training(run, tiny):
+  def slow(step):
+    time.sleep(0.05)
+    return tiny.batch(step)
+
+  result, _ = run(batches=slow, evaluate=None, save_every=0)
+  assert result.seconds["data"] > 0.6 * 23 * 0.05
 
 
 def test_the_watched_metric_must_exist(run):
@@ -269,8 +352,4 @@ def test_a_failed_save_ends_the_run_at_once(run, tiny, monkeypatch):
 def test_a_run_goes_on_in_another_layout(run, wanted, layout):
   run(settings=dataclasses.replace(SETTINGS, steps=12))
   _, state = run(layout=layout)
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
-    jax.device_get(state),
-    jax.device_get(wanted[1].state),
-  )
+  assert_close(state, wanted[1].state)

@@ -23,7 +23,7 @@ LAYOUTS = [
 def run(backend, batches):
   state, reports = backend.init_state(), []
   for batch in batches:
-    state, report = backend.train_step(state, backend.place_batch(batch))
+    state, report = backend.train_steps(state, backend.place_batches([batch]))
     reports.append(backend.fetch(report))
   return jax.device_get(backend.saved(state)), reports
 
@@ -43,6 +43,23 @@ def test_layouts_agree_with_one_device(tiny, wanted, layout):
     lambda a, b: np.testing.assert_allclose(a, b, **close),
     (found_state, found_reports),
     (state, reports),
+  )
+
+
+@pytest.mark.parametrize("layout", ["data:1,1,1", *LAYOUTS])
+def test_steps_in_one_call_agree_with_calls_of_one(tiny, wanted, layout):
+  batches, (state, reports) = wanted
+  backend = tiny.backend(layout)
+  found, report = backend.train_steps(
+    backend.init_state(), backend.place_batches(batches)
+  )
+  sums = reports[0].sums
+  for later in reports[1:]:
+    sums = {name: sums[name].merge(later.sums[name]) for name in sums}
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+    (jax.device_get(backend.saved(found)), backend.fetch(report)),
+    (state, dataclasses.replace(reports[-1], sums=sums)),
   )
 
 
@@ -86,11 +103,13 @@ def test_factored_moments_are_kept_whole(tiny):
 
 @pytest.mark.parametrize("layout", ["fsdp_tensor:2,2,2", "pmap"])
 def test_compiled_once_and_donated(tiny, layout):
-  backend = tiny.backend(layout)
+  backend = tiny.make_backend(layout, tiny.recipe())
   state = backend.init_state()
   for step in range(3):
     before = state
-    state, _ = backend.train_step(state, backend.place_batch(tiny.batch(step)))
+    state, _ = backend.train_steps(
+      state, backend.place_batches([tiny.batch(step)])
+    )
   assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
   assert len(backend.recipe.losses.traces) == 1
 
@@ -110,4 +129,4 @@ def test_rows_that_do_not_divide_are_an_error(tiny):
   batch = {name: rows[:6] for name, rows in tiny.batch(0).items()}
   for layout in ("data:8,1,1", "pmap"):
     with pytest.raises(UserError, match="found 6 rows on 8"):
-      tiny.backend(layout).place_batch(batch)
+      tiny.backend(layout).place_batches([batch])

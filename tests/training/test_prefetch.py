@@ -7,9 +7,15 @@ import pytest
 from tagrec_jax.training.prefetch import Prefetch
 
 
+def calls(first, last):
+  """One step in each."""
+  return [range(step, step + 1) for step in range(first, last)]
+
+
 def test_batches_come_in_order():
-  with Prefetch(lambda step: step * 10, 3, 8) as prefetch:
-    assert [prefetch.take() for _ in range(5)] == [30, 40, 50, 60, 70]
+  wanted = [(range(3, 5), "[30, 40]"), (range(5, 8), "[50, 60, 70]")]
+  with Prefetch(lambda step: step * 10, str, [c for c, _ in wanted]) as ahead:
+    assert [ahead.take(), ahead.take()] == wanted
 
 
 def test_it_runs_ahead_but_not_far():
@@ -22,11 +28,23 @@ def test_it_runs_ahead_but_not_far():
       reached.set()
     return step
 
-  with Prefetch(make, 0, 100, ahead=2) as prefetch:
+  with Prefetch(make, sum, calls(0, 100), ahead=2) as prefetch:
     assert reached.wait(10)
     assert made == [0, 1]
-    assert prefetch.take() == 0
+    assert prefetch.take() == (range(1), 0)
   assert max(made) <= 2
+
+
+def test_it_tells_whether_taking_would_wait():
+  go = threading.Event()
+  with Prefetch(lambda _: go.wait(10), sum, calls(0, 1)) as prefetch:
+    assert not prefetch.ready
+    go.set()
+    prefetch.take()
+  with Prefetch(lambda step: step, sum, calls(0, 2)) as prefetch:
+    prefetch.take()
+    prefetch._thread.shutdown()
+    assert prefetch.ready
 
 
 def test_an_error_comes_when_its_batch_is_taken():
@@ -35,8 +53,8 @@ def test_an_error_comes_when_its_batch_is_taken():
       raise ValueError("bad row")
     return step
 
-  with Prefetch(make, 0, 5) as prefetch:
-    assert prefetch.take() == 0
+  with Prefetch(make, sum, calls(0, 5)) as prefetch:
+    assert prefetch.take() == (range(1), 0)
     with pytest.raises(ValueError, match="bad row") as error:
       prefetch.take()
   assert error.value.__notes__ == ["while making the batch of step 1"]

@@ -47,8 +47,8 @@ def run(settings, dataset, steps=3):
   batches = build.train_batches(settings, dataset, backend.host_share)
   state, reports = backend.init_state(), []
   for step in range(steps):
-    batch = backend.place_batch(batches(step))
-    state, report = backend.train_step(state, batch)
+    batch = backend.place_batches([batches(step)])
+    state, report = backend.train_steps(state, batch)
     reports.append(backend.fetch(report))
   return state, backend.saved(state), reports
 

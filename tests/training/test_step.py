@@ -18,7 +18,7 @@ def poisoned(batch, value):
 
 
 def step_on(backend, state, batch):
-  state, report = backend.train_step(state, backend.place_batch(batch))
+  state, report = backend.train_steps(state, backend.place_batches([batch]))
   return state, backend.fetch(report)
 
 
