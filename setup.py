@@ -53,6 +53,8 @@ TEST = [
   "ruff>=0.17,<0.18",  # the format is part of the version
 ]
 
+BENCH = ["torch>=2.8", "faiss-cpu>=1.12"]  # peers to be measured beside
+
 setuptools.setup(
   name="tagrec_jax",
   version=version(),
@@ -66,6 +68,7 @@ setuptools.setup(
   install_requires=REQUIRED,
   extras_require={
     "test": TEST,
+    "bench": BENCH,
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda12]"],
   },

@@ -1,0 +1,12 @@
+"""The parts of the benchmark, by name."""
+
+from __future__ import annotations
+
+from tagrec_jax.core.registry import Registry
+
+NAMES = ["training"]
+
+PARTS = Registry(
+  "--parts", {name: f"experiments.benchmarks.{name}:run" for name in NAMES}
+)
+"""Bench → Result."""
