@@ -1,8 +1,17 @@
-"""The best K of a catalogue: sorted, without repeats, ties by smaller index."""
+"""The best K of a catalogue: sorted, without repeats, ties by smaller index.
+
+`lax.top_k` costs ten times a pass over its input, so it is kept to few entries.
+The catalogue is cut into blocks of neighbours; *the k best entries lie in the k
+blocks with the largest maxima*, where ties of blocks too go to the smaller
+index. Proof: a block that is left out has k blocks before it. Each of those
+holds an entry, its maximum, which is larger than all entries of the block left
+out, or equal and of smaller index. So k entries stand before any of its own.
+"""
 
 from __future__ import annotations
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +21,9 @@ from tagrec_jax.core.axes import UNKNOWN
 
 NEVER = -jnp.inf
 """The score of what must not be recommended; it never enters a list."""
+
+_BLOCK = 64
+"""Neighbours whose scores `top_k_tiled` keeps as one maximum."""
 
 
 def comparable(scores_BC: Float[Array, "B C"]) -> Float[Array, "B C"]:
@@ -44,10 +56,11 @@ def largest(
   """Indices and scores of the best k, best first.
 
   Places for which nothing is left hold UNKNOWN with score -inf.
+
+  Args:
+    scores_BC: as `comparable` makes them.
   """
-  found = min(k, scores_BC.shape[1])
-  best_BK, ids_BK = jax.lax.top_k(scores_BC, found)
-  return _pad(ids_BK.astype(jnp.int32), best_BK, k)
+  return _padded(*_best(scores_BC, k), k)
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -75,51 +88,112 @@ def top_k_tiled(
   bias_C: Float[Array, " C"],
   k: int,
   seen_BH: Int[Array, "B H"],
-  tile: int = 4096,
+  tile: int = 1024,
 ) -> tuple[Int[Array, "B K"], Float[Array, "B K"]]:
   """`top_k` of query · vectors + bias, a tile of the catalogue at a time.
 
-  Holds [B, K + tile] scores, never [B, C]; for catalogues of millions.
+  Holds the maxima of blocks, [B, C / 64], never [B, C]. The scores of the k
+  best blocks are computed again, which rounds as it likes: scores that differ
+  by less than that may change places.
+
+  Args:
+    tile: entries scored at a time, a multiple of 64.
 
   Returns:
     As `top_k`.
   """
-  rows, catalogue = query_BD.shape[0], vectors_CD.shape[0]
+  catalogue = vectors_CD.shape[0]
   tile = min(tile, catalogue)
 
-  def merge(best, begin):
-    # The last tile is moved back to stay inside the catalogue, which avoids a
-    # padded copy of the vectors; what it shows a second time is masked.
-    start = jnp.minimum(begin, catalogue - tile)
-    vectors_XD = jax.lax.dynamic_slice_in_dim(vectors_CD, start, tile)
-    bias_X = jax.lax.dynamic_slice_in_dim(bias_C, start, tile)
+  def maxima(start, size):
     scores_BX = jnp.einsum(
-      "BD,XD->BX", query_BD, vectors_XD, preferred_element_type=jnp.float32
+      "BD,XD->BX",
+      query_BD,
+      jax.lax.dynamic_slice_in_dim(vectors_CD, start, size),
+      precision=jax.lax.Precision.HIGHEST,
+      preferred_element_type=jnp.float32,
     )
-    scores_BX = comparable(scores_BX + bias_X[None, :])
-    ids_X = start + jnp.arange(tile, dtype=jnp.int32)
-    scores_BX = jnp.where((ids_X >= begin)[None, :], scores_BX, NEVER)
-    inside_BH = (seen_BH >= start) & (seen_BH < start + tile)
-    local_BH = jnp.where(inside_BH, seen_BH - start, UNKNOWN)
-    scores_BX = overwrite(scores_BX, local_BH, NEVER)
-    # Earlier tiles stand first, so a stable top_k keeps the smaller index.
-    best_ids_BK, best_BK = best
-    ids_BX = jnp.broadcast_to(ids_X[None, :], (rows, tile))
-    all_ids = jnp.concatenate([best_ids_BK, ids_BX], axis=1)
-    all_scores = jnp.concatenate([best_BK, scores_BX], axis=1)
-    best_BK, places_BK = jax.lax.top_k(all_scores, k)
-    return (jnp.take_along_axis(all_ids, places_BK, axis=1), best_BK), None
+    scores_BX += jax.lax.dynamic_slice_in_dim(bias_C, start, size)[None]
+    scores_BX = overwrite(comparable(scores_BX), seen_BH - start, NEVER)
+    return _maxima(scores_BX, _BLOCK)
 
-  nothing = (
-    jnp.full((rows, k), UNKNOWN, jnp.int32),
-    jnp.full((rows, k), NEVER, jnp.float32),
+  def keep(start, size, maxima_BG):
+    return jax.lax.dynamic_update_slice_in_dim(
+      maxima_BG, maxima(start, size), start // _BLOCK, axis=1
+    )
+
+  blocks = -(-catalogue // _BLOCK)
+  maxima_BG = jnp.full((query_BD.shape[0], blocks), NEVER)
+  whole = catalogue // tile
+  maxima_BG = jax.lax.fori_loop(
+    0, whole, lambda n, kept: keep(n * tile, tile, kept), maxima_BG
   )
-  begins = jnp.arange(0, catalogue, tile, dtype=jnp.int32)
-  (ids_BK, best_BK), _ = jax.lax.scan(merge, nothing, begins)
-  return _pad(ids_BK, best_BK, k)
+  if rest := catalogue % tile:
+    maxima_BG = keep(whole * tile, rest, maxima_BG)
+
+  def rescore(block_B):
+    ids_BX = _members(block_B[:, None], _BLOCK)
+    scores_BX = jnp.einsum(
+      "BD,BXD->BX",
+      query_BD,
+      vectors_CD.at[ids_BX].get(mode="clip"),
+      precision=jax.lax.Precision.HIGHEST,
+      preferred_element_type=jnp.float32,
+    )
+    scores_BX = comparable(scores_BX + bias_C.at[ids_BX].get(mode="clip"))
+    scores_BX = jnp.where(ids_BX < catalogue, scores_BX, NEVER)
+    return overwrite(scores_BX, seen_BH - ids_BX[:, :1], NEVER)
+
+  blocks_BK = _best_blocks(maxima_BG, k)
+  scores_KBX = jax.lax.map(rescore, blocks_BK.T)
+  scores_BX = jnp.moveaxis(scores_KBX, 0, 1).reshape(query_BD.shape[0], -1)
+  places_BK, best_BK = _best(scores_BX, k)
+  ids_BX = _members(blocks_BK, _BLOCK)
+  return _padded(jnp.take_along_axis(ids_BX, places_BK, axis=1), best_BK, k)
 
 
-def _pad(ids_BK: Array, best_BK: Array, k: int) -> tuple[Array, Array]:
+def _best(scores_BC: Array, k: int) -> tuple[Array, Array]:
+  """Indices and scores of the best min(k, C), best first."""
+  catalogue = scores_BC.shape[1]
+  # With this many the blocks are about as many as the members of the best k.
+  size = min(64, 2 ** int(math.log2(max(1, catalogue / k)) / 2))
+  if size < 16:  # then the detour costs as much as it saves
+    best_BK, ids_BK = jax.lax.top_k(scores_BC, min(k, catalogue))
+    return ids_BK.astype(jnp.int32), best_BK
+  ids_BX = _members(_best_blocks(_maxima(scores_BC, size), k), size)
+  scores_BX = jnp.take_along_axis(
+    scores_BC, ids_BX, axis=1, mode="fill", fill_value=NEVER
+  )
+  places_BK, best_BK = _best(scores_BX, k)
+  return jnp.take_along_axis(ids_BX, places_BK, axis=1), best_BK
+
+
+def _maxima(scores_BC: Array, size: int) -> Array:
+  """The largest score of each block; the last block may be smaller."""
+  whole = (1, size)
+  missing = ((0, 0), (0, -scores_BC.shape[1] % size))
+  return jax.lax.reduce_window(
+    scores_BC, NEVER, jax.lax.max, whole, whole, missing
+  )
+
+
+def _best_blocks(maxima_BG: Array, k: int) -> Array:
+  """The blocks with the k largest maxima, in the order of the catalogue.
+
+  In this order a tie of two members still goes to the smaller index.
+  """
+  blocks_BK, _ = _best(maxima_BG, k)
+  return jnp.sort(blocks_BK, axis=1)
+
+
+def _members(blocks_BK: Array, size: int) -> Array:
+  """The entries of some blocks, one block after the other."""
+  inside_11X = jnp.arange(size, dtype=jnp.int32)[None, None]
+  ids_BKX = blocks_BK[:, :, None] * size + inside_11X
+  return ids_BKX.reshape(blocks_BK.shape[0], -1)
+
+
+def _padded(ids_BK: Array, best_BK: Array, k: int) -> tuple[Array, Array]:
   """Length k, and UNKNOWN wherever the score is -inf."""
   missing = ((0, 0), (0, k - ids_BK.shape[1]))
   best_BK = jnp.pad(best_BK, missing, constant_values=NEVER)
