@@ -78,6 +78,9 @@ def get_config() -> ml_collections.ConfigDict:
 
   optimizer = config.optimizer = ml_collections.ConfigDict()
   optimizer.name = "adamw"  # a name of build.py: OPTIMIZERS
+  optimizer.tables = "dense"  # 'lazy': products that a step does not read keep
+  # their rows and moments, so that a step costs the same for any catalogue;
+  # for losses that draw negatives, without ema_decay
   optimizer.learning_rate = 1e-3  # the highest the schedule reaches
   optimizer.schedule = "constant"  # after warm-up; 'cosine', 'linear': to 0
   optimizer.warmup_steps = 0

@@ -169,7 +169,13 @@ def model(checked: Settings, prepared: Dataset) -> NextItem:
 
 
 def recipe(checked: Settings, made: NextItem) -> Recipe:
-  """What a training step has to know."""
+  """What a training step has to know.
+
+  Raises:
+    UserError: if tables cannot be lazy with this loss or optimizer.
+  """
+  if checked.optimizer.tables == "lazy":
+    _check_lazy(checked, made)
   from tagrec_jax.training.optimizer import make_optimizer
   from tagrec_jax.training.recipe import Recipe
 
@@ -187,7 +193,29 @@ def recipe(checked: Settings, made: NextItem) -> Recipe:
     ),
     ema_decay=checked.optimizer.ema_decay,
     seed=checked.seed,
+    rows=None if made.reads_all else made.rows,
+    lazy=checked.optimizer.tables == "lazy",
   )
+
+
+def _check_lazy(checked: Settings, made: NextItem) -> None:
+  optimizer, objective = checked.optimizer, checked.objective
+  lazy = "config.optimizer.tables"
+  fix = "set config.optimizer.tables='dense'"
+  if made.reads_all:
+    raise UserError(
+      lazy,
+      f"found 'lazy' with the loss '{objective.items}', which reads all"
+      " products at every step",
+      "a loss that draws negatives",
+      "set config.objective.items='sampled_softmax'",
+    )
+  if optimizer.name == "adafactor":
+    found, wanted = "with 'adafactor'", "an optimizer with moments a row"
+    raise UserError(lazy, f"found 'lazy' {found}", wanted, fix)
+  if optimizer.ema_decay:
+    found = f"with config.optimizer.ema_decay={optimizer.ema_decay}"
+    raise UserError(lazy, f"found 'lazy' {found}", "no averages", fix)
 
 
 def backend(checked: Settings, made: Recipe) -> Backend:

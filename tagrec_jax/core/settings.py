@@ -93,6 +93,7 @@ class ObjectiveSettings:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
   name: str
+  tables: str = _key(choices=("dense", "lazy"))
   learning_rate: float = _key(1e-9)
   schedule: str = _key(choices=("constant", "cosine", "linear"))
   warmup_steps: int = _key(0)

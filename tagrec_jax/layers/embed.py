@@ -34,7 +34,7 @@ class Bag(nnx.Module):
   """The mean of the vectors of a set's members; an empty set is zero."""
 
   def __init__(self, size: int, width: int, rngs: nnx.Rngs):
-    self.table = param.table(size, width, ("catalogue", "embed"), rngs)
+    self.table = param.table(size, width, ("vocabulary", "embed"), rngs)
 
   def __call__(self, ids: Int[Array, "... M"]) -> Float[Array, "... D"]:
     total = lookup(self.table[...], ids).sum(-2)

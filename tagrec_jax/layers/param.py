@@ -13,7 +13,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 Axes = tuple[str | None, ...]
-"""Logical axis names: 'catalogue', 'embed', 'heads', 'hidden', or None."""
+"""Logical axis names, or None.
+
+They are 'products', 'vocabulary', 'embed', 'heads' and 'hidden'. 'products' is
+the first axis of tables with a row for each product of the catalogue: a step
+may read and write a few of these rows only.
+"""
 
 _init = jax.nn.initializers
 

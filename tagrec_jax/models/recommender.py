@@ -42,8 +42,8 @@ class Recommender(nnx.Module):
     self.history = history(settings, max_positions, rngs)
     self.context = ContextCorrection(settings, spec, rngs)
     catalogues = {
-      "items": (spec.num_items, settings.tie_products),
-      "tags": (spec.num_tags, False),
+      "items": (spec.num_items, "products", settings.tie_products),
+      "tags": (spec.num_tags, "vocabulary", False),
     }
     self.targets = targets
     self.decoders = nnx.List(

@@ -6,11 +6,13 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives.negatives import contest
+from tagrec_jax.objectives.negatives import Negatives, contest
+from tagrec_jax.objectives.rows import Tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,24 +54,35 @@ class GBCE:
     vectors_CD: Float[Array, "C D"],
     bias_C: Float[Array, " C"],
     targets_BT: Int[Array, "B T"],
-    key: Key[Array, ""],
+    drawn: Negatives,
   ) -> Sum:
     """Adds up the loss of all questions that have a target.
 
     Args:
       targets_BT: catalogue index; negative where there is no question.
-      key: draws the negatives.
+      drawn: the negatives.
     """
-    valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    drawn = contest(
-      queries_BTD, vectors_CD, bias_C, targets_BT, key, self.negatives
+    row = _Calibrated(self.beta(int(drawn.weights_K.sum(dtype=np.float64))))
+    scored = queries_BTD, vectors_CD, bias_C, targets_BT
+    summed = contest(row, *scored, drawn)
+    return Sum(summed.total / (drawn.weights_K.size + 1), summed.weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Calibrated:
+  """β log(1 + exp(-right)) + Σ log(1 + exp(wrong))."""
+
+  beta: float
+
+  def __call__(
+    self, tile: Tile
+  ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    losses_NC = jax.nn.softplus(tile.scores_NC)
+    slopes_NC = jax.nn.sigmoid(tile.scores_NC)
+    value_N = tile.sum(jnp.where(tile.wrong_NC, losses_NC, 0.0))
+    return (
+      value_N + self.beta * jax.nn.softplus(-tile.right_N),
+      jnp.where(tile.wrong_NC, slopes_NC, 0.0),
+      jnp.ones_like(value_N),
+      -self.beta * jax.nn.sigmoid(-tile.right_N),
     )
-    right_BT = self.beta(vectors_CD.shape[0]) * jax.nn.softplus(
-      -drawn.target_BT
-    )
-    wrong_BTK = jnp.where(
-      drawn.negative_BTK, jax.nn.softplus(drawn.scores_BTK), 0.0
-    )
-    loss_BT = right_BT + jnp.sum(wrong_BTK, axis=-1)
-    loss_BT /= drawn.weights_K.size + 1
-    return Sum(jnp.sum(loss_BT * valid_BT), jnp.sum(valid_BT))

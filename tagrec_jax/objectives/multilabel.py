@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.objectives import rows, tiles
+from tagrec_jax.objectives.negatives import Negatives
 from tagrec_jax.objectives.scores import label_scores
 
 
@@ -22,6 +24,7 @@ class MultilabelSoftmax:
   supervised data (arXiv 1511.02251), multi-class logistic loss.
   """
 
+  negatives: ClassVar[int] = 0
   tiling: tiles.Tiling = tiles.DEFAULT
 
   @classmethod
@@ -35,23 +38,23 @@ class MultilabelSoftmax:
     vectors_CD: Float[Array, "C D"],
     bias_C: Float[Array, " C"],
     targets_BTM: Int[Array, "B T M"],
-    key: Key[Array, ""] | None = None,
+    drawn: Negatives | None = None,
   ) -> Sum:
     """Adds up the loss of all questions that have labels.
 
     Args:
       targets_BTM: distinct catalogue indices; negative ids pad the labels.
-      key: not used, nothing is drawn.
+      drawn: not used, the whole catalogue takes part.
     """
-    del key
+    del drawn
     labels_BT = jnp.sum(targets_BTM >= 0, axis=-1)
     valid_BT = (labels_BT > 0).astype(jnp.float32)
     scored = queries_BTD, vectors_CD, bias_C
-    log_sum = tiles.catalogue_total(
-      rows.log_sum_exp, *scored, valid_BT, self.tiling
+    right_BT = label_scores(*scored, targets_BTM) / jnp.maximum(labels_BT, 1)
+    loss = tiles.total(
+      rows.softmax, *scored, right_BT, valid_BT, tiling=self.tiling
     )
-    hits_BT = label_scores(*scored, targets_BTM) / jnp.maximum(labels_BT, 1)
-    return Sum(log_sum - jnp.sum(hits_BT), jnp.sum(valid_BT))
+    return Sum(loss, jnp.sum(valid_BT))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +65,7 @@ class MultilabelSigmoid:
   from scores as Σ_c log(1 + exp(score_c)) - Σ_{y in Y} score_y.
   """
 
+  negatives: ClassVar[int] = 0
   tiling: tiles.Tiling = tiles.DEFAULT
 
   @classmethod
@@ -75,14 +79,14 @@ class MultilabelSigmoid:
     vectors_CD: Float[Array, "C D"],
     bias_C: Float[Array, " C"],
     targets_BTM: Int[Array, "B T M"],
-    key: Key[Array, ""] | None = None,
+    drawn: Negatives | None = None,
   ) -> Sum:
     """As for `MultilabelSoftmax`."""
-    del key
+    del drawn
     valid_BT = jnp.any(targets_BTM >= 0, axis=-1).astype(jnp.float32)
     scored = queries_BTD, vectors_CD, bias_C
-    all_of_it = tiles.catalogue_total(
-      rows.softplus_sum, *scored, valid_BT, self.tiling
+    right_BT = label_scores(*scored, targets_BTM)
+    loss = tiles.total(
+      rows.sigmoid, *scored, right_BT, valid_BT, tiling=self.tiling
     )
-    hits = jnp.sum(label_scores(*scored, targets_BTM))
-    return Sum(all_of_it - hits, jnp.sum(valid_BT))
+    return Sum(loss, jnp.sum(valid_BT))

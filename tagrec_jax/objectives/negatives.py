@@ -3,78 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from tagrec_jax.objectives.scores import dot, target_scores
+from tagrec_jax.core.sums import Sum
+from tagrec_jax.objectives import tiles
+from tagrec_jax.objectives.rows import Row
+from tagrec_jax.objectives.scores import target_scores
 
 
 @dataclasses.dataclass(frozen=True)
-class Contest:
-  """Each question's target and the negatives it has to beat.
+class Negatives:
+  """Entries drawn once for all questions, in ascending order.
 
   Attributes:
-    target_BT: scores of the targets; of row 0 where there is no question.
-    scores_BTK: scores of the entries drawn.
-    negative_BTK: False where an entry drawn is the target itself.
-    weights_K: how many entries each one drawn stands for.
+    entries_K: distinct catalogue indices.
+    weights_K: how many entries each one stands for; they add up to the
+      catalogue.
   """
 
-  target_BT: Float[Array, "B T"]
-  scores_BTK: Float[Array, "B T K"]
-  negative_BTK: Bool[Array, "B T K"]
+  entries_K: Int[Array, " K"]
   weights_K: Float[np.ndarray, " K"]
+
+  @classmethod
+  def draw(cls, key: Key[Array, ""], catalogue: int, number: int) -> Negatives:
+    """Draws one entry from each of `number` equal slices of the catalogue.
+
+    An entry stands for its slice: its weight is 1 / (the probability of being
+    drawn). So a sum over the catalogue is estimated without bias by the
+    weighted sum over the entries drawn. If as many are drawn as there are, the
+    entries are the catalogue, each once.
+    """
+    number = min(number, catalogue)
+    edges = np.arange(number + 1, dtype=np.int64) * catalogue // number
+    first, stop = edges[:-1].astype(np.int32), edges[1:].astype(np.int32)
+    entries_K = jax.random.randint(key, (number,), first, stop, jnp.int32)
+    return cls(entries_K, (stop - first).astype(np.float32))
+
+  def moved(self, place: Callable[[jax.Array], jax.Array]) -> Negatives:
+    """The same entries where their indices are others, in the same order."""
+    return Negatives(place(self.entries_K), self.weights_K)
+
+  def columns(self, targets_BT: Int[Array, "B T"]) -> Int[Array, "B T"]:
+    """Which of the entries is a question's target; -1 where none is."""
+    column_BT = jnp.searchsorted(self.entries_K, targets_BT)
+    column_BT = jnp.minimum(column_BT, self.entries_K.shape[0] - 1)
+    drawn_BT = self.entries_K[column_BT] == targets_BT
+    return jnp.where(drawn_BT, column_BT, -1).astype(jnp.int32)
 
 
 def contest(
+  row: Row,
   queries_BTD: Float[Array, "B T D"],
   vectors_CD: Float[Array, "C D"],
   bias_C: Float[Array, " C"],
   targets_BT: Int[Array, "B T"],
-  key: Key[Array, ""],
-  number: int,
-) -> Contest:
-  """Draws `number` negatives, once for all questions, and scores them."""
-  entries_K, weights_K = draw(key, vectors_CD.shape[0], number)
-  scored = queries_BTD, vectors_CD, bias_C, targets_BT
-  return Contest(
-    target_scores(*scored), *negative_scores(*scored, entries_K), weights_K
+  drawn: Negatives,
+  offset_K: Float[np.ndarray, " K"] | float = 0.0,
+) -> Sum:
+  """Σ row(scores of the negatives, score of the target) over all questions.
+
+  Args:
+    row: has to leave out a negative that is the target.
+    offset_K: added to the scores of the negatives.
+  """
+  valid_BT = (targets_BT >= 0).astype(jnp.float32)
+  total = tiles.total(
+    row,
+    queries_BTD,
+    vectors_CD[drawn.entries_K],
+    bias_C[drawn.entries_K] + offset_K,
+    target_scores(queries_BTD, vectors_CD, bias_C, targets_BT),
+    valid_BT,
+    column_BT=drawn.columns(targets_BT),
   )
-
-
-def draw(
-  key: Key[Array, ""], catalogue: int, number: int
-) -> tuple[Int[Array, " K"], Float[np.ndarray, " K"]]:
-  """Draws distinct entries, one from each of `number` equal slices.
-
-  Returns:
-    The entries, and for each how many entries it stands for: the length of its
-    slice, 1 / (the probability of being drawn). A sum over the catalogue is
-    estimated without bias by the weighted sum over the entries drawn. If as
-    many are drawn as there are, the entries are the catalogue, each once.
-  """
-  number = min(number, catalogue)
-  edges = np.arange(number + 1, dtype=np.int64) * catalogue // number
-  first, stop = edges[:-1].astype(np.int32), edges[1:].astype(np.int32)
-  entries_K = jax.random.randint(key, (number,), first, stop, jnp.int32)
-  return entries_K, (stop - first).astype(np.float32)
-
-
-def negative_scores(
-  queries_BTD: Float[Array, "B T D"],
-  vectors_CD: Float[Array, "C D"],
-  bias_C: Float[Array, " C"],
-  targets_BT: Int[Array, "B T"],
-  entries_K: Int[Array, " K"],
-) -> tuple[Float[Array, "B T K"], Bool[Array, "B T K"]]:
-  """Scores of the same negatives for all questions, and which are negatives.
-
-  An entry that happens to be a question's target is no negative there.
-  """
-  vectors_KD = vectors_CD[entries_K].astype(queries_BTD.dtype)
-  scores_BTK = dot("BTD,KD->BTK", queries_BTD, vectors_KD)
-  scores_BTK += bias_C[entries_K][None, None]
-  return scores_BTK, entries_K[None, None] != targets_BT[..., None]
+  return Sum(total, jnp.sum(valid_BT))

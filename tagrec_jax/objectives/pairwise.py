@@ -6,11 +6,12 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives.negatives import contest
+from tagrec_jax.objectives.negatives import Negatives, contest
+from tagrec_jax.objectives.rows import Tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,22 +38,30 @@ class BPR:
     vectors_CD: Float[Array, "C D"],
     bias_C: Float[Array, " C"],
     targets_BT: Int[Array, "B T"],
-    key: Key[Array, ""],
+    drawn: Negatives,
   ) -> Sum:
     """Adds up the loss of all questions that have a target.
 
     Args:
       targets_BT: catalogue index; negative where there is no question.
-      key: draws the negatives.
+      drawn: the negatives.
     """
-    valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    drawn = contest(
-      queries_BTD, vectors_CD, bias_C, targets_BT, key, self.negatives
-    )
-    margins_BTK = drawn.scores_BTK - drawn.target_BT[..., None]
-    losses_BTK = jnp.where(
-      drawn.negative_BTK, jax.nn.softplus(margins_BTK), 0.0
-    )
-    negatives_BT = jnp.sum(drawn.negative_BTK, axis=-1)
-    loss_BT = jnp.sum(losses_BTK, axis=-1) / jnp.maximum(negatives_BT, 1)
-    return Sum(jnp.sum(loss_BT * valid_BT), jnp.sum(valid_BT))
+    scored = queries_BTD, vectors_CD, bias_C, targets_BT
+    return contest(_pairs, *scored, drawn)
+
+
+def _pairs(
+  tile: Tile,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+  """Σ log(1 + exp(wrong - right)) / how many are wrong."""
+  margins_NC = tile.scores_NC - tile.right_N[:, None]
+  wrong_NC = tile.wrong_NC
+  factor_N = 1.0 / jnp.maximum(tile.sum(wrong_NC), 1.0)
+  losses_NC = jnp.where(wrong_NC, jax.nn.softplus(margins_NC), 0.0)
+  slopes_NC = jnp.where(wrong_NC, jax.nn.sigmoid(margins_NC), 0.0)
+  return (
+    tile.sum(losses_NC) * factor_N,
+    slopes_NC,
+    factor_N,
+    -tile.sum(slopes_NC) * factor_N,
+  )

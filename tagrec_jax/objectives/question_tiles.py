@@ -10,13 +10,14 @@ products, never to a tile.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tagrec_jax.objectives.rows import SMALL, Row
+from tagrec_jax.objectives.rows import SMALL, Row, Tile
 from tagrec_jax.objectives.scores import dot
 from tagrec_jax.objectives.split import Split
 
@@ -29,6 +30,8 @@ def question_tiles(
   queries_BTD: jax.Array,
   vectors_CD: jax.Array,
   bias_C: jax.Array,
+  right_BT: jax.Array,
+  column_BT: jax.Array,
   weights_BT: jax.Array,
 ) -> jax.Array:
   """Σ weight · row(scores), without gradients where none are asked for.
@@ -37,22 +40,23 @@ def question_tiles(
     tile_questions: how many questions of one device make a tile, about.
   """
 
-  def local(queries_BTD, vectors_CD, bias_C, weights_BT):
+  def local(queries_BTD, vectors_CD, bias_C, *of_questions):
     cast_CD = vectors_CD.astype(queries_BTD.dtype)
-    small = _small(split, queries_BTD, cast_CD, bias_C)
+    look = _looker(split, queries_BTD, cast_CD, bias_C, of_questions[0])
 
     def tile(total, inputs):
-      queries_ND, weights_N = inputs
-      products_NC = dot("ND,CD->NC", queries_ND, cast_CD)
-      value_N, _, _ = row(products_NC, bias_C, small, split.catalogue)
+      *inputs, weights_N = inputs
+      value_N, _, _, _ = row(look(*inputs))
       return total + jnp.sum(value_N * weights_N), None
 
-    slices = _slices(tile_questions, queries_BTD, weights_BT)
+    slices = _slices(tile_questions, queries_BTD, *of_questions)
     total, _ = lax.scan(tile, jnp.zeros(()), slices)
     return (split.sum_over_batch(total),)
 
-  run = split.run(local, "BCCB", "-")
-  return run(queries_BTD, vectors_CD, bias_C, weights_BT)[0]
+  run = split.run(local, "BCCBBB", "-")
+  return run(queries_BTD, vectors_CD, bias_C, right_BT, column_BT, weights_BT)[
+    0
+  ]
 
 
 def _forward(
@@ -62,41 +66,43 @@ def _forward(
   queries_BTD: jax.Array,
   vectors_CD: jax.Array,
   bias_C: jax.Array,
+  right_BT: jax.Array,
+  column_BT: jax.Array,
   weights_BT: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-  def local(queries_BTD, vectors_CD, bias_C, weights_BT):
+  def local(queries_BTD, vectors_CD, bias_C, *of_questions):
     B, T, D = queries_BTD.shape
     dtype = queries_BTD.dtype
     cast_CD = vectors_CD.astype(dtype)
-    small = _small(split, queries_BTD, cast_CD, bias_C)
+    look = _looker(split, queries_BTD, cast_CD, bias_C, of_questions[0])
 
     def tile(sums, inputs):
       total, table_DC = sums
-      queries_ND, weights_N = inputs
-      products_NC = dot("ND,CD->NC", queries_ND, cast_CD)
-      value_N, slopes_NC, factor_N = row(
-        products_NC, bias_C, small, split.catalogue
-      )
+      *inputs, weights_N = inputs
+      value_N, slopes_NC, factor_N, right_N = row(look(*inputs))
       total += jnp.sum(value_N * weights_N)
       slopes_NC, factor_N = slopes_NC.astype(dtype), factor_N * weights_N
       grads_ND = dot("NC,CD->ND", slopes_NC, cast_CD) * factor_N[:, None]
-      table_DC += dot("DN,NC->DC", scaled(queries_ND, factor_N), slopes_NC)
-      return (total, table_DC), grads_ND
+      table_DC += dot("DN,NC->DC", scaled(inputs[0], factor_N), slopes_NC)
+      return (total, table_DC), (grads_ND, right_N * weights_N)
 
-    slices = _slices(tile_questions, queries_BTD, weights_BT)
+    slices = _slices(tile_questions, queries_BTD, *of_questions)
     start = jnp.zeros(()), jnp.zeros((D + 1, cast_CD.shape[0]))
-    (total, table_DC), grads_LND = lax.scan(tile, start, slices)
+    (total, table_DC), grads = lax.scan(tile, start, slices)
     total, table_DC = split.sum_over_batch((total, table_DC))
-    grads_BTD = split.sum_over_catalogue(_unsliced(grads_LND, B, T))
+    grads_BTD, right_BT = (_unsliced(grad, B, T) for grad in grads)
     return (
       total,
-      grads_BTD.astype(dtype),
+      split.sum_over_catalogue(grads_BTD).astype(dtype),
       table_DC[:D].T.astype(vectors_CD.dtype),
       table_DC[D].astype(bias_C.dtype),
+      right_BT,
     )
 
-  run = split.run(local, "BCCB", "-BCC")
-  total, *grads = run(queries_BTD, vectors_CD, bias_C, weights_BT)
+  run = split.run(local, "BCCBBB", "-BCCB")
+  total, *grads = run(
+    queries_BTD, vectors_CD, bias_C, right_BT, column_BT, weights_BT
+  )
   return total, tuple(grads)
 
 
@@ -108,7 +114,8 @@ def _backward(
   cotangent: jax.Array,
 ) -> tuple[jax.Array | None, ...]:
   del row, tile_questions, split
-  return *((grad * cotangent).astype(grad.dtype) for grad in grads), None
+  scaled_ = ((grad * cotangent).astype(grad.dtype) for grad in grads)
+  return *scaled_, None, None
 
 
 question_tiles.defvjp(_forward, _backward)
@@ -128,17 +135,39 @@ def scaled(queries_ND: jax.Array, factor_N: jax.Array) -> jax.Array:
   return lax.optimization_barrier(wide_DN)
 
 
-def _small(
-  split: Split, queries_BTD: jax.Array, vectors_CD: jax.Array, bias_C: jax.Array
+def _looker(
+  split: Split,
+  queries_BTD: jax.Array,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  right_BT: jax.Array,
+) -> Callable[[jax.Array, jax.Array, jax.Array], Tile]:
+  """(queries_ND, right_N, column_N) → their tile on this device."""
+  axes = split.catalogue
+  small = _bound(queries_BTD, vectors_CD, bias_C, right_BT)
+  small = (lax.pmax(small, axes) if axes else small) <= SMALL
+  before = lax.axis_index(axes) * bias_C.shape[0] if axes else 0
+
+  def look(queries_ND, right_N, column_N):
+    products_NC = dot("ND,CD->NC", queries_ND, vectors_CD)
+    return Tile(products_NC, bias_C, right_N, column_N - before, small, axes)
+
+  return look
+
+
+def _bound(
+  queries_BTD: jax.Array,
+  vectors_CD: jax.Array,
+  bias_C: jax.Array,
+  right_BT: jax.Array,
 ) -> jax.Array:
-  """Whether no |score| is above SMALL, from lengths (Cauchy-Schwarz)."""
+  """No |score| is above it, from lengths (Cauchy-Schwarz)."""
 
   def longest(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.max(jnp.sum(x.astype(jnp.float32) ** 2, axis=-1)))
 
   bound = longest(queries_BTD) * longest(vectors_CD) + jnp.max(jnp.abs(bias_C))
-  axes = split.catalogue
-  return (lax.pmax(bound, axes) if axes else bound) <= SMALL
+  return jnp.maximum(bound, jnp.max(jnp.abs(right_BT)))
 
 
 def _slices(tile_questions: int, *arrays_BT: jax.Array) -> Any:

@@ -1,12 +1,13 @@
-"""What is computed over the scores of a question against the catalogue.
+"""What a loss computes from the scores of a question.
 
-A row function gives, for a tile of N questions, the value of each and its
-gradient for the scores as slopes · factor: a factor for each question can be
-applied to small arrays, and the tile is passed over once less.
+A row function sees a tile of N questions at once. It gives the value of each,
+and its gradient for the scores as slopes · factor: a factor for each question
+can be applied to small arrays, and the tile is passed over once less.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -17,51 +18,81 @@ SMALL = 70.0
 """exp of it, added up over 10^7 products, is still a finite float32."""
 
 
-Row = Callable[
-  [jax.Array, jax.Array, jax.Array, tuple[str, ...]],
-  tuple[jax.Array, jax.Array, jax.Array],
-]
-"""(products_NC, bias_C, small, axes) → values [N], slopes [N, C], factors [N].
+@dataclasses.dataclass(frozen=True)
+class Tile:
+  """Questions, what they score, and the score of their right answer.
 
-products_NC: the scores but for the bias, which comes apart so that XLA adds it
-  while it reads the products, not in a pass of its own.
-small: whether |score| <= SMALL is known to hold.
-axes: mesh axes over which the rest of the catalogue is spread, if any.
-"""
+  Attributes:
+    products_NC: the scores but for the bias, which comes apart so that XLA adds
+      it while it reads the products, not in a pass of its own.
+    bias_C: of each column.
+    right_N: float32, the score of the right answer, or of all of them.
+    column_N: int32, which column is the right answer itself; a number that is
+      no column where none is.
+    small: whether |score| <= SMALL is known to hold, for all of them.
+    axes: mesh axes over which the rest of the columns is spread, if any.
+  """
+
+  products_NC: jax.Array
+  bias_C: jax.Array
+  right_N: jax.Array
+  column_N: jax.Array
+  small: jax.Array
+  axes: tuple[str, ...]
+
+  @property
+  def scores_NC(self) -> jax.Array:
+    return self.products_NC + self.bias_C[None]
+
+  @property
+  def wrong_NC(self) -> jax.Array:
+    """Which columns are not the right answer."""
+    columns_C = jnp.arange(self.bias_C.shape[0], dtype=jnp.int32)
+    return columns_C[None] != self.column_N[:, None]
+
+  def sum(self, x_NC: jax.Array) -> jax.Array:
+    """Over all columns, also those that other devices hold."""
+    sum_N = jnp.sum(x_NC, axis=1, dtype=jnp.float32)
+    return lax.psum(sum_N, self.axes) if self.axes else sum_N
+
+  def shift(self) -> jax.Array:
+    """[N], to be taken off scores so that their exp does not overflow.
+
+    The largest score costs one more pass over the tile. Where scores are known
+    to be small, there is nothing to take off.
+    """
+    shift_N = lax.cond(
+      self.small,
+      lambda _, right_N: jnp.zeros_like(right_N),
+      lambda products_NC, right_N: jnp.maximum(
+        jnp.max(products_NC + self.bias_C[None], axis=1), right_N
+      ),
+      self.products_NC,
+      self.right_N,
+    )
+    return lax.pmax(shift_N, self.axes) if self.axes else shift_N
 
 
-def log_sum_exp(
-  products_NC: jax.Array,
-  bias_C: jax.Array,
-  small: jax.Array,
-  axes: tuple[str, ...],
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """log Σ exp(score); slopes exp(score - shift), factor 1 / Σ slopes."""
-  # The largest score costs one more pass over the tile. Where scores are known
-  # to be small, exp cannot overflow and needs no shift.
-  shift_N = lax.cond(
-    small,
-    lambda products_NC, _: jnp.zeros(products_NC.shape[0]),
-    lambda products_NC, bias_C: jnp.max(products_NC + bias_C[None], axis=1),
-    products_NC,
-    bias_C,
-  )
-  shift_N = lax.pmax(shift_N, axes) if axes else shift_N
-  slopes_NC = jnp.exp(products_NC + bias_C[None] - shift_N[:, None])
-  sum_N = jnp.sum(slopes_NC, axis=1)
-  sum_N = lax.psum(sum_N, axes) if axes else sum_N
-  return shift_N + jnp.log(sum_N), slopes_NC, 1.0 / sum_N
+Row = Callable[[Tile], tuple[jax.Array, jax.Array, jax.Array, jax.Array]]
+"""tile → values [N]; slopes [N, C] and factors [N] for the scores; slopes [N]
+for the score of the right answer."""
 
 
-def softplus_sum(
-  products_NC: jax.Array,
-  bias_C: jax.Array,
-  small: jax.Array,
-  axes: tuple[str, ...],
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Σ log(1 + exp(score)); slopes sigmoid(score), factor 1."""
-  del small
-  scores_NC = products_NC + bias_C[None]
-  value_N = jnp.sum(jax.nn.softplus(scores_NC), axis=1)
-  value_N = lax.psum(value_N, axes) if axes else value_N
-  return value_N, jax.nn.sigmoid(scores_NC), jnp.ones_like(value_N)
+def softmax(
+  tile: Tile,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+  """log Σ exp(score) - right."""
+  shift_N = tile.shift()
+  slopes_NC = jnp.exp(tile.scores_NC - shift_N[:, None])
+  sum_N = tile.sum(slopes_NC)
+  value_N = shift_N + jnp.log(sum_N) - tile.right_N
+  return value_N, slopes_NC, 1.0 / sum_N, -jnp.ones_like(sum_N)
+
+
+def sigmoid(
+  tile: Tile,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+  """Σ log(1 + exp(score)) - right."""
+  value_N = tile.sum(jax.nn.softplus(tile.scores_NC)) - tile.right_N
+  ones_N = jnp.ones_like(value_N)
+  return value_N, jax.nn.sigmoid(tile.scores_NC), ones_N, -ones_N

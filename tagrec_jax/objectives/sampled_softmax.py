@@ -7,11 +7,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives.negatives import contest
+from tagrec_jax.objectives.negatives import Negatives, contest
+from tagrec_jax.objectives.rows import Tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,7 @@ class SampledSoftmax:
   entries a negative stands for (log w_k is the 'log Q correction'), so that
   inside the logarithm stands an unbiased estimate of the softmax's sum; with as
   many negatives as entries it is the softmax. A negative that is the target is
-  left out. Memory grows with questions · negatives; a few thousand negatives
-  cost as much as `Softmax` over ten thousand entries.
+  left out.
 
   Source: Bengio & Senecal 2008, Adaptive importance sampling to accelerate
   training of a neural probabilistic language model, for the correction.
@@ -44,23 +44,33 @@ class SampledSoftmax:
     vectors_CD: Float[Array, "C D"],
     bias_C: Float[Array, " C"],
     targets_BT: Int[Array, "B T"],
-    key: Key[Array, ""],
+    drawn: Negatives,
   ) -> Sum:
     """Adds up the loss of all questions that have a target.
 
     Args:
       targets_BT: catalogue index; negative where there is no question.
-      key: draws the negatives.
+      drawn: the negatives.
     """
-    valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    drawn = contest(
-      queries_BTD, vectors_CD, bias_C, targets_BT, key, self.negatives
+    return contest(
+      _against_negatives,
+      queries_BTD,
+      vectors_CD,
+      bias_C,
+      targets_BT,
+      drawn,
+      np.log(drawn.weights_K),
     )
-    scores_BTK = drawn.scores_BTK + np.log(drawn.weights_K)[None, None]
-    scores_BTK = jnp.where(drawn.negative_BTK, scores_BTK, -jnp.inf)
-    # Relative to the target, whose own e^0 is the 0 that is padded on.
-    margins_BTK = scores_BTK - drawn.target_BT[..., None]
-    loss_BT = jax.nn.logsumexp(
-      jnp.pad(margins_BTK, ((0, 0), (0, 0), (1, 0))), axis=-1
-    )
-    return Sum(jnp.sum(loss_BT * valid_BT), jnp.sum(valid_BT))
+
+
+def _against_negatives(
+  tile: Tile,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+  """log(exp(right) + Σ exp(wrong)) - right."""
+  shift_N = tile.shift()
+  slopes_NC = jnp.exp(tile.scores_NC - shift_N[:, None])
+  slopes_NC = jnp.where(tile.wrong_NC, slopes_NC, 0.0)
+  right_N = jnp.exp(tile.right_N - shift_N)
+  sum_N = right_N + tile.sum(slopes_NC)
+  value_N = shift_N + jnp.log(sum_N) - tile.right_N
+  return value_N, slopes_NC, 1.0 / sum_N, right_N / sum_N - 1.0

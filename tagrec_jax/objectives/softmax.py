@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
-from tagrec_jax.objectives import tiles
-from tagrec_jax.objectives.rows import log_sum_exp
+from tagrec_jax.objectives import rows, tiles
+from tagrec_jax.objectives.negatives import Negatives
 from tagrec_jax.objectives.scores import target_scores
 
 
@@ -27,6 +28,7 @@ class Softmax:
     tiling: how large its tiles are.
   """
 
+  negatives: ClassVar[int] = 0
   label_smoothing: float = 0.0
   tiling: tiles.Tiling = tiles.DEFAULT
 
@@ -40,33 +42,26 @@ class Softmax:
     vectors_CD: Float[Array, "C D"],
     bias_C: Float[Array, " C"],
     targets_BT: Int[Array, "B T"],
-    key: Key[Array, ""] | None = None,
+    drawn: Negatives | None = None,
   ) -> Sum:
     """Adds up the loss of all questions that have a target.
 
     Args:
       queries_BTD: their dtype is that of the matrix products.
       targets_BT: catalogue index; negative where there is no question.
-      key: not used, nothing is drawn.
+      drawn: not used, the whole catalogue takes part.
     """
-    del key
+    del drawn
     valid_BT = (targets_BT >= 0).astype(jnp.float32)
-    log_sum = tiles.catalogue_total(
-      log_sum_exp,
-      queries_BTD,
-      vectors_CD,
-      bias_C,
-      valid_BT,
-      self.tiling,
+    scored = queries_BTD, vectors_CD, bias_C
+    e = self.label_smoothing
+    right_BT = (1 - e) * target_scores(*scored, targets_BT)
+    loss = tiles.total(
+      rows.softmax, *scored, right_BT, valid_BT, tiling=self.tiling
     )
-    scores_BT = target_scores(queries_BTD, vectors_CD, bias_C, targets_BT)
-    hit = jnp.sum(scores_BT)
-    if self.label_smoothing:
-      e = self.label_smoothing
-      hit = (1 - e) * hit + e * _mean_scores(
-        queries_BTD, vectors_CD, bias_C, valid_BT
-      )
-    return Sum(log_sum - hit, jnp.sum(valid_BT))
+    if e:
+      loss -= e * _mean_scores(*scored, valid_BT)
+    return Sum(loss, jnp.sum(valid_BT))
 
 
 def _mean_scores(

@@ -1,20 +1,20 @@
-"""Sums over a whole catalogue without the array [B, T, C] of all scores.
+"""Losses over many scores without the array [B, T, C] of all of them.
 
-A loss over a catalogue is Σ weight · (f(all scores of a question) - score of
-its target). The second part touches one vector a question and is left to
-automatic differentiation. The first is `catalogue_total`, computed in tiles
-with its own gradient.
+A loss is Σ weight · row(scores of a question, score of its right answer). The
+score of the right answer touches one vector a question and is left to automatic
+differentiation. The rest is `total`, computed in tiles with its own gradient.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
+from tagrec_jax.objectives import rows
 from tagrec_jax.objectives.catalogue_tiles import catalogue_tiles
 from tagrec_jax.objectives.question_tiles import question_tiles
-from tagrec_jax.objectives.rows import Row, log_sum_exp
 from tagrec_jax.objectives.split import Split
 
 
@@ -25,7 +25,7 @@ class Tiling:
   A tile of questions is best when it stays in the cache, but not with few
   questions: for each tile a table of gradients [C, D] is added up. So it takes
   `cache_bytes` or `questions`, whatever is more, and at most `most_bytes`.
-  Where not even half as many questions fit, log-sum-exp goes over to tiles of
+  Where not even half as many questions fit, a softmax goes over to tiles of
   the catalogue. Measured on a CPU with 32 MB of L3.
   """
 
@@ -37,28 +37,39 @@ class Tiling:
 DEFAULT = Tiling()
 
 
-def catalogue_total(
-  row: Row,
+def total(
+  row: rows.Row,
   queries_BTD: Float[Array, "B T D"],
   vectors_CD: Float[Array, "C D"],
   bias_C: Float[Array, " C"],
+  right_BT: Float[Array, "B T"],
   weights_BT: Float[Array, "B T"],
-  tiling: Tiling,
+  *,
+  column_BT: Int[Array, "B T"] | None = None,
+  tiling: Tiling = DEFAULT,
 ) -> Float[Array, ""]:
-  """Σ weight · row(query · vectors + bias), differentiable but for weights.
+  """Σ weight · row(query · vectors + bias, right).
 
   Products are made in the dtype of the queries and added up in float32; all
-  else is float32.
+  else is float32. Differentiable for all but the weights.
+
+  Args:
+    right_BT, column_BT: see `Tile`; without columns none is the right answer,
+      as far as the row cares.
   """
   split = Split.of(queries_BTD, vectors_CD)
-  rows = queries_BTD.shape[0] // split.parts(split.batch)
-  questions = rows * queries_BTD.shape[1]
+  local_rows = queries_BTD.shape[0] // split.parts(split.batch)
+  questions = local_rows * queries_BTD.shape[1]
   catalogue = vectors_CD.shape[0] // split.parts(split.catalogue)
-  inputs = queries_BTD, vectors_CD, bias_C, weights_BT
+  scored = queries_BTD, vectors_CD, bias_C
   wanted = max(tiling.questions, tiling.cache_bytes // (4 * catalogue))
   fitting = min(wanted, questions, tiling.most_bytes // (4 * catalogue))
-  enough = fitting >= max(rows, min(questions, tiling.questions // 2))
-  if enough or row is not log_sum_exp:
-    return question_tiles(row, fitting, split, *inputs)
+  enough = fitting >= max(local_rows, min(questions, tiling.questions // 2))
+  if enough or row is not rows.softmax:
+    if column_BT is None:
+      column_BT = jnp.full(right_BT.shape, -1, jnp.int32)
+    asked = right_BT, column_BT, weights_BT
+    return question_tiles(row, fitting, split, *scored, *asked)
   part = max(1, min(catalogue, tiling.cache_bytes // (4 * questions)))
-  return catalogue_tiles(part, split, *inputs)
+  log_sum = catalogue_tiles(part, split, *scored, weights_BT)
+  return log_sum - jnp.sum(right_BT * weights_BT)

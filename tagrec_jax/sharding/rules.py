@@ -1,8 +1,8 @@
 """Where a parameter's axes go: from logical names to mesh axes.
 
-A layer names its axes ('catalogue', 'embed', 'heads', 'hidden'); a preset says
-which mesh axis splits which name. Layers never know of meshes, and presets
-never of layers.
+A layer names its axes ('products', 'vocabulary', 'embed', 'heads', 'hidden'); a
+preset says which mesh axis splits which name. Layers never know of meshes, and
+presets never of layers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Rules = tuple[tuple[str, str], ...]
 
 _FSDP: Rules = (("embed", "fsdp"),)
 _TENSOR: Rules = (
-  ("catalogue", "tensor"),
+  ("products", "tensor"),
+  ("vocabulary", "tensor"),
   ("heads", "tensor"),
   ("hidden", "tensor"),
 )
@@ -33,7 +34,7 @@ PRESETS: dict[str, Rules] = {
 }
 """name → ordered (logical axis, mesh axis); the first that matches is used."""
 
-DATA_SIZED = frozenset({"catalogue"})
+DATA_SIZED = frozenset({"products", "vocabulary"})
 """Axes as long as the data set makes them. Where such a size does not divide,
 the axis stays whole; every other size is the user's to choose, and an error."""
 

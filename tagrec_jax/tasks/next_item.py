@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.settings import Settings
@@ -20,9 +21,33 @@ from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.memory import TransitionMemory, interpolate
 from tagrec_jax.models.decoder.ranking import Query
 from tagrec_jax.models.recommender import Recommender
+from tagrec_jax.objectives.negatives import Negatives
 
 Batch = Mapping[str, Array]
 Params = dict[str, Any]
+
+
+@runtime_checkable
+class Objective(Protocol):
+  """A loss over a catalogue; see `Softmax`.
+
+  Attributes:
+    negatives: how many entries are drawn to stand for the catalogue; 0 where
+      all of it takes part.
+  """
+
+  @property
+  def negatives(self) -> int: ...
+
+  def __call__(
+    self,
+    queries_BTD: Array,
+    vectors_CD: Array,
+    bias_C: Array,
+    targets: Array,
+    drawn: Negatives | None,
+    /,
+  ) -> Sum: ...
 
 
 class NextItem:
@@ -42,9 +67,10 @@ class NextItem:
     dataset: Dataset,
     *,
     history: Callable[..., nnx.Module],
-    objectives: Mapping[str, Callable[..., Sum]],
+    objectives: Mapping[str, Objective],
   ):
     self._objectives = objectives
+    self._num_items = dataset.spec.num_items
     self._make = lambda key: Recommender(
       settings.model,
       dataset.spec,
@@ -71,26 +97,73 @@ class NextItem:
     """New parameters: a pure dict of float32 arrays."""
     return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
 
+  @property
+  def reads_all(self) -> bool:
+    """Whether a loss compares with every product."""
+    items = self._objectives.get("items")
+    return items is not None and not items.negatives
+
+  def rows(
+    self, batch: Batch, key: Array, axis_name: str | None = None
+  ) -> Int[Array, " R"]:
+    """The products that a training step reads: of its batch, and negatives.
+
+    Args:
+      key: of all noise of this step.
+      axis_name: of the devices where each has rows of its own: all answer the
+        products of all.
+
+    Returns:
+      Catalogue indices, ascending and distinct, then C for places left over.
+    """
+    ids = jnp.concatenate(
+      [batch[name].reshape(-1) for name in ("history_ids", "target_ids")]
+    )
+    if axis_name:
+      ids = jax.lax.all_gather(ids, axis_name, tiled=True)
+    drawn = self._draw(key)
+    if drawn is not None:
+      ids = jnp.concatenate([ids, drawn.entries_K])
+    # UNKNOWN and BEGIN become one more id, which may cost a real one its place.
+    ids = jnp.where(ids < 0, self._num_items, ids)
+    size = min(ids.size, self._num_items) + 1
+    size += -size % 128  # so that every usual mesh divides them
+    return jnp.unique(ids, size=size, fill_value=self._num_items)
+
   def losses(
-    self, params: Params, batch: Batch, key: Array, shard: Array | int = 0
+    self,
+    params: Params,
+    batch: Batch,
+    key: Array,
+    shard: Array | int = 0,
+    rows: Int[Array, " R"] | None = None,
   ) -> dict[str, Sum]:
     """target → the loss over all its questions.
 
     Args:
+      params: whole, or of tables of products only the given rows.
       key: of all noise of this step.
       shard: number of this part of the batch, see `Noise`.
+      rows: as `rows` gave them for this batch and key.
     """
-    queries = self._ask(params, batch, Noise(key, shard))
+    drawn, product = self._draw(key), self._product
     right = self._right_answers(batch["target_ids"])
+    if rows is not None:
+      place = functools.partial(_place, rows)
+      product = {name: value[rows] for name, value in product.items()}
+      batch = {**batch, "history_ids": place(batch["history_ids"])}
+      right["items"] = place(right["items"])
+      drawn = drawn and drawn.moved(place)
+    queries = self._ask(params, batch, product, Noise(key, shard))
     return {
       target: self._objectives[target](
         query.query_BTD,
         query.vectors_CD,
         query.bias_C,
         right[target],
-        jax.random.fold_in(key, number),
+        drawn,
       )
-      for number, (target, query) in enumerate(queries.items())
+      for target, query in queries.items()
     }
 
   def scores(
@@ -99,7 +172,7 @@ class NextItem:
     """target → scores of its catalogue, at the last position of each row."""
     answers = {
       target: _scores(query, batch["last"])
-      for target, query in self._ask(params, batch, None).items()
+      for target, query in self._ask(params, batch, self._product, None).items()
     }
     if self._memory is not None and "items" in answers:
       remembered_BC = self._memory(batch["history_ids"])
@@ -109,10 +182,23 @@ class NextItem:
     return answers
 
   def _ask(
-    self, params: Params, batch: Batch, noise: Noise | None
+    self,
+    params: Params,
+    batch: Batch,
+    product: Mapping[str, Array],
+    noise: Noise | None,
   ) -> dict[str, Query]:
     model = nnx.merge(self._graph, nnx.State(params))
-    return model(batch, self._product, noise)
+    return model(batch, product, noise)
+
+  def _draw(self, key: Array) -> Negatives | None:
+    """The products a step draws, the same wherever they are asked for."""
+    items = self._objectives.get("items")
+    if items is None or not items.negatives:
+      return None
+    # A key of its own, or they would go with the noise of dropout.
+    key = jax.random.fold_in(key, 0)
+    return Negatives.draw(key, self._num_items, items.negatives)
 
   def _right_answers(self, next_BT: Array) -> dict[str, Array]:
     """Items [B, T] and, of each, the tags [B, T, M]."""
@@ -121,6 +207,14 @@ class NextItem:
       rows_BTM = self._tags_CM[jnp.maximum(next_BT, 0)]
       right["tags"] = jnp.where((next_BT >= 0)[..., None], rows_BTM, UNKNOWN)
     return right
+
+
+def _place(
+  rows_R: Int[Array, " R"], ids: Int[Array, "..."]
+) -> Int[Array, "..."]:
+  """Where in `rows_R` an id is; what is no id stays as it is."""
+  places = jnp.searchsorted(rows_R, ids).astype(ids.dtype)
+  return jnp.where(ids < 0, ids, places)
 
 
 def _scores(query: Query, last_B: Array) -> Float[Array, "B C"]:

@@ -19,15 +19,20 @@ class Recipe:
   Attributes:
     init: key → parameters, a pure dict of arrays.
     axes: the logical axes of each parameter, a parallel pure dict.
-    losses: (params, batch, key, shard) → task → Sum over the rows given.
+    losses: (params, batch, key, shard, rows) → task → Sum over the batch given.
       `shard` numbers the part of the batch where each device sees only its own
-      rows, and is 0 where the function sees all of them. A weight may depend
-      on the batch, never on the parameters.
+      part, and is 0 where the function sees all of it. A weight may depend on
+      the batch, never on the parameters. `rows`: see below.
     weights: task → its weight in the loss; the loss is the weighted sum of
       each task's mean over the global batch.
     optimizer: as made by `make_optimizer`.
     ema_decay: of the averaged parameters; 0 keeps none.
     seed: of parameters and of all noise.
+    rows: (batch, key, axis_name) → the products that a step reads; `losses` is
+      given only these rows of the parameters with an axis 'products', and the
+      rows. None where all are read: then `losses` gets None too.
+    lazy: the rows that are not read keep parameters and moments as they are:
+      no decay, no momentum. A step then costs the same for any catalogue.
   """
 
   init: Callable[[Array], dict[str, Any]]
@@ -37,3 +42,5 @@ class Recipe:
   optimizer: Optimizer
   ema_decay: float = 0.0
   seed: int = 0
+  rows: Callable[..., Any] | None = None
+  lazy: bool = False

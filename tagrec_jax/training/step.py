@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.training.recipe import Recipe
+from tagrec_jax.training.rows import long_params, long_state, put, take
 from tagrec_jax.training.state import TrainState
 
 
@@ -60,11 +61,13 @@ def make_train_step(
     return jax.lax.psum(tree, axis_name) if axis_name else tree
 
   def losses(
-    params: Any, batch: Mapping[str, Array], key: Array
+    params: Any, batch: Mapping[str, Array], key: Array, rows: Array | None
   ) -> tuple[Array, dict[str, Sum]]:
     """This device's share of the global loss, and its own sums."""
     shard = jax.lax.axis_index(axis_name) if axis_name else 0
-    sums = recipe.losses(gather(params), batch, key, shard)
+    if rows is not None and not recipe.lazy:
+      params = take(long_params(recipe.axes), params, rows)
+    sums = recipe.losses(gather(params), batch, key, shard, rows)
     loss = jnp.zeros(())
     for task, weight in recipe.weights.items():
       # A mean of the devices' means would weigh sparse devices too much.
@@ -76,8 +79,21 @@ def make_train_step(
     state: TrainState, batch: Mapping[str, Array], key: Array
   ) -> tuple[TrainState, Report]:
     key = jax.random.fold_in(key, state.step)
+    rows = recipe.rows(batch, key, axis_name) if recipe.rows else None
+    if rows is None or not recipe.lazy:
+      return update(state, batch, key, rows)
+    long = long_state(recipe, state)
+    after, report = update(take(long, state, rows), batch, key, rows)
+    return put(long, state, after, rows), report
+
+  def update(
+    state: TrainState,
+    batch: Mapping[str, Array],
+    key: Array,
+    rows: Array | None,
+  ) -> tuple[TrainState, Report]:
     (loss, tasks), gradient = jax.value_and_grad(losses, has_aux=True)(
-      state.params, batch, key
+      state.params, batch, key, rows
     )
     loss, tasks, gradient = all_sum((loss, tasks, gradient))
     updates, opt_state = recipe.optimizer.transform.update(

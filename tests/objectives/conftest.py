@@ -57,11 +57,11 @@ def _oracle(row, queries, vectors, bias, targets):
   return total, weight, grads
 
 
-def _check(objective, row, batch, key=None, rtol=1e-5, atol=1e-5):
+def _check(objective, row, batch, drawn=None, rtol=1e-5, atol=1e-5):
   """Loss, weight and gradients of an objective equal the oracle's."""
 
   def total(queries, vectors, bias):
-    out = objective(queries, vectors, bias, batch[3], key)
+    out = objective(queries, vectors, bias, batch[3], drawn)
     return 0.5 * out.total, out.weight  # gradients must follow the factor
 
   run = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)

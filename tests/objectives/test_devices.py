@@ -15,6 +15,7 @@ from tagrec_jax.objectives.multilabel import (
   MultilabelSigmoid,
   MultilabelSoftmax,
 )
+from tagrec_jax.objectives.negatives import Negatives
 from tagrec_jax.objectives.pairwise import BPR
 from tagrec_jax.objectives.sampled_softmax import SampledSoftmax
 from tagrec_jax.objectives.softmax import Softmax
@@ -34,9 +35,9 @@ OBJECTIVES = {
 }
 
 
-def loss_and_grads(objective, key, queries, vectors, bias, targets):
+def loss_and_grads(objective, drawn, queries, vectors, bias, targets):
   def total(queries, vectors, bias):
-    return objective(queries, vectors, bias, targets, key).total
+    return objective(queries, vectors, bias, targets, drawn).total
 
   return jax.value_and_grad(total, argnums=(0, 1, 2))(queries, vectors, bias)
 
@@ -67,8 +68,9 @@ def test_the_same_on_every_mesh(make_batch):
 
   @jax.jit
   def run(batches):
+    drawn = Negatives.draw(jax.random.key(0), C, 9)
     return {
-      name: loss_and_grads(objective, jax.random.key(0), *batches[name])
+      name: loss_and_grads(objective, drawn, *batches[name])
       for name, (objective, _) in OBJECTIVES.items()
     }
 

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 
 from tagrec_jax.objectives.gbce import GBCE
-from tagrec_jax.objectives.negatives import draw
+from tagrec_jax.objectives.negatives import Negatives
 from tagrec_jax.objectives.pairwise import BPR
 from tagrec_jax.objectives.sampled_softmax import SampledSoftmax
 from tagrec_jax.objectives.softmax import Softmax
 
 KEY = jax.random.key(7)
+
+
+def draw(key, catalogue, number):
+  drawn = Negatives.draw(key, catalogue, number)
+  return drawn.entries_K, drawn.weights_K
+
+
 OBJECTIVES = [SampledSoftmax(4), GBCE(4, 0.75), BPR(4)]
 
 
@@ -109,12 +116,20 @@ def test_equals_the_oracle(objective, number, make_batch, check_against_oracle):
   targets = np.array(batch[3])
   if number == 1:  # a question whose only negative is its target
     targets[targets == entries[0]] = (entries[0] + 1) % C
-  check_against_oracle(objective, row, (*batch[:3], jnp.asarray(targets)), KEY)
+  check_against_oracle(
+    objective,
+    row,
+    (*batch[:3], jnp.asarray(targets)),
+    Negatives.draw(KEY, C, number),
+  )
 
 
 def test_as_many_negatives_as_entries_is_the_softmax(make_batch):
   batch = make_batch(2, 6, 5, 23)
-  sampled, full = SampledSoftmax(23)(*batch, KEY), Softmax()(*batch)
+  sampled, full = (
+    SampledSoftmax(23)(*batch, Negatives.draw(KEY, 23, 23)),
+    Softmax()(*batch),
+  )
   np.testing.assert_allclose(sampled.total, full.total, rtol=1e-5)
 
 
@@ -127,7 +142,8 @@ def test_the_estimated_sum_is_unbiased(make_batch):
   @jax.jit
   @jax.vmap
   def ratios(key):
-    loss = SampledSoftmax(6)(queries, 0.5 * vectors, bias, targets, key)
+    drawn = Negatives.draw(key, 23, 6)
+    loss = SampledSoftmax(6)(queries, 0.5 * vectors, bias, targets, drawn)
     return jnp.exp(loss.total)
 
   found = ratios(jax.random.split(KEY, draws))
@@ -157,7 +173,9 @@ def test_nothing_to_answer_costs_nothing(objective, C, make_batch):
   @jax.jit
   def run(target):
     def total(*inputs):
-      loss = objective(*inputs, jnp.full((2, 3), target), KEY)
+      loss = objective(
+        *inputs, jnp.full((2, 3), target), Negatives.draw(KEY, C, 4)
+      )
       return loss.total, loss.weight
 
     grad = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)

@@ -30,12 +30,12 @@ def mesh():
   [
     ("fsdp_tensor", ("embed", "hidden"), (8, 6), P("fsdp", "tensor")),
     ("fsdp_tensor", ("heads", "embed"), (6, 8), P("tensor", "fsdp")),
-    ("fsdp_tensor", ("catalogue", "embed"), (6, 8), P("tensor", "fsdp")),
+    ("fsdp_tensor", ("products", "embed"), (6, 8), P("tensor", "fsdp")),
     ("fsdp_tensor", ("hidden",), (6,), P("tensor")),
     ("fsdp_tensor", (None,), (6,), P(None)),
     ("fsdp_tensor", ("embed", "embed"), (6, 8), P("fsdp", None)),
     # The catalogue is as long as the data make it: it stays whole.
-    ("fsdp_tensor", ("catalogue", "embed"), (7, 8), P(None, "fsdp")),
+    ("fsdp_tensor", ("products", "embed"), (7, 8), P(None, "fsdp")),
     # One mesh axis splits one dimension, even if two rules want it.
     ("tensor", ("heads", "hidden"), (6, 8), P("tensor", None)),
   ],

@@ -24,6 +24,7 @@ CATALOGUE, TAGS, WIDTH, HIDDEN, ROWS, LENGTH = 24, 6, 8, 16, 16, 5
 
 OPTIMIZER = OptimizerSettings(
   name="adamw",
+  tables="dense",
   learning_rate=1e-2,
   schedule="cosine",
   warmup_steps=2,
@@ -38,7 +39,7 @@ OPTIMIZER = OptimizerSettings(
 class Tiny(nnx.Module):
   def __init__(self, rngs):
     make = {"rngs": rngs, "dtype": jnp.float32}
-    self.items = param.table(CATALOGUE, WIDTH, ("catalogue", "embed"), rngs)
+    self.items = param.table(CATALOGUE, WIDTH, ("products", "embed"), rngs)
     self.up = param.linear(WIDTH, HIDDEN, ("embed", "hidden"), **make)
     self.down = param.linear(HIDDEN, WIDTH, ("hidden", "embed"), **make)
     self.layers = nnx.List([param.layer_norm(WIDTH, rngs, dtype=jnp.float32)])
@@ -68,7 +69,7 @@ def make_recipe(settings=OPTIMIZER, steps=50, seed=0, **changes):
     nnx.eval_shape(lambda: make(jax.random.key(0))), nnx.Param
   )
 
-  def losses(params, batch, key, shard):
+  def losses(params, batch, key, shard, rows):
     losses.traces.append(1)
     model = nnx.merge(graph, nnx.State(params))
     items, tags = model(batch["ids"], Noise(key, shard))

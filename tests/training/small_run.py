@@ -39,7 +39,7 @@ from tagrec_jax.training.stop import stop_on_signals
 from tagrec_jax.training.writers import JsonLines, Writers
 
 
-def losses(params, batch, key, shard):
+def losses(params, batch, key, shard, rows):
   del shard
   noise = 1 + 0.1 * jax.random.normal(key, batch["x"].shape)
   error = (batch["x"] * noise) @ params["w"] - batch["y"]
@@ -71,6 +71,7 @@ def main(workdir, steps, process=None, port=None):
     )
   settings = OptimizerSettings(
     name="adamw",
+    tables="dense",
     learning_rate=1e-2,
     schedule="constant",
     warmup_steps=0,

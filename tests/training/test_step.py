@@ -133,7 +133,7 @@ def test_the_reported_norms(tiny):
   key = jax.random.fold_in(_train_key(recipe), 0)
 
   def loss(params):
-    sums = recipe.losses(params, jax.tree.map(jnp.asarray, batch), key, 0)
+    sums = recipe.losses(params, jax.tree.map(jnp.asarray, batch), key, 0, None)
     return sum(w * sums[k].mean() for k, w in recipe.weights.items())
 
   wanted = optax.tree_utils.tree_norm(jax.jit(jax.grad(loss))(params))

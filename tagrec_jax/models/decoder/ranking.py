@@ -35,7 +35,9 @@ def _unit(x: Float[Array, "*any D"]) -> Float[Array, "*any D"]:
 class OwnCatalogue(nnx.Module):
   """A table of vectors, a query map and a bias that only the ranking uses."""
 
-  def __init__(self, settings: ModelSettings, size: int, rngs: nnx.Rngs):
+  def __init__(
+    self, settings: ModelSettings, size: int, axis: str, rngs: nnx.Rngs
+  ):
     width = settings.width
     self.map = param.linear(
       width,
@@ -44,8 +46,8 @@ class OwnCatalogue(nnx.Module):
       rngs,
       dtype=jnp.dtype(settings.compute_dtype),
     )
-    self.table = param.table(size, width, ("catalogue", "embed"), rngs)
-    self.bias = param.zeros((size,), ("catalogue",))
+    self.table = param.table(size, width, (axis, "embed"), rngs)
+    self.bias = param.zeros((size,), (axis,))
 
   def __call__(self, memory_BTD: Float[Array, "B T D"]) -> Query:
     return Query(self.map(memory_BTD), self.table[...], self.bias[...])
@@ -56,16 +58,22 @@ class RankingDecoder(nnx.Module):
 
   Args:
     size: of the catalogue, C.
+    axis: logical name of the catalogue's axis.
     tied: rank with the product vectors that read the history, and ask with
       the interest itself.
   """
 
   def __init__(
-    self, settings: ModelSettings, size: int, tied: bool, rngs: nnx.Rngs
+    self,
+    settings: ModelSettings,
+    size: int,
+    axis: str,
+    tied: bool,
+    rngs: nnx.Rngs,
   ):
     self.cosine = settings.score == "cosine"
     self.temperature = settings.temperature
-    self.own = None if tied else OwnCatalogue(settings, size, rngs)
+    self.own = None if tied else OwnCatalogue(settings, size, axis, rngs)
 
   def __call__(
     self,

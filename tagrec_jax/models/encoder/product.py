@@ -36,7 +36,7 @@ class ProductEncoder(nnx.Module):
     width = settings.width
     features = {f.name: f for f in spec.of(Part.PRODUCT)}
     self.table = (
-      param.table(spec.num_items, width, ("catalogue", "embed"), rngs)
+      param.table(spec.num_items, width, ("products", "embed"), rngs)
       if ID in settings.product
       else None
     )
@@ -51,7 +51,7 @@ class ProductEncoder(nnx.Module):
     self.special = param.table(2, width, (None, "embed"), rngs)
 
   def vectors(self, product: Mapping[str, Array]) -> Float[Array, "C D"]:
-    """The vectors of the whole catalogue.
+    """The vectors of the catalogue, or of the rows that the parameters hold.
 
     Args:
       product: feature name → array [C, ...], as in `Dataset.product`.
