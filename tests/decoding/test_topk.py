@@ -76,7 +76,7 @@ def test_blocks_equal_the_slow_way(items, k, common, gone, seed):
   random = np.random.default_rng(seed)
   scores = random.geometric(common, (3, items)).astype(np.float32)
   favoured = random.integers(0, items)
-  scores[:, favoured : favoured + 40] += 2  # so that neighbours compete
+  scores[:, favoured : favoured + 40] += 1000  # neighbours compete
   holes = random.random(scores.shape)
   scores[holes < 0.2] = np.nan
   scores[holes > 0.8] = -np.inf
