@@ -36,7 +36,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Prepared data → batches of packed rows.
   pipeline = config.pipeline = ml_collections.ConfigDict()
   pipeline.batch_rows = 16  # rows in a global batch
-  pipeline.row_length = 256  # tokens in a row; several people share it
+  pipeline.row_length = 256  # tokens in a row; several people share it, and it
+  # is filled best if it is several times max_history
   pipeline.max_history = 50  # newest events a question can look back on
   pipeline.long_histories = "newest"  # train on the newest max_history
   # events, or 'chunks': on all of them, cut at places that change each epoch

@@ -13,42 +13,17 @@ where nothing is asked), and `moment_*`, `person_*` of the moment asked.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-
 import numpy as np
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.rng import named_generator
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import NO_TIME, Dataset
+from tagrec_jax.data.epochs import RowStream, Slices
 from tagrec_jax.data.moments import moment_features
-from tagrec_jax.data.packing import Packing, pack
 from tagrec_jax.data.spec import Part, batch_key
 
 Batch = dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Slices:
-  """Questions about consecutive events of one person, for N slices.
-
-  Attributes:
-    people: int64 [N].
-    first, last: int64 [N]; the events asked for are first:last.
-  """
-
-  people: np.ndarray
-  first: np.ndarray
-  last: np.ndarray
-
-  def __getitem__(self, key: slice | np.ndarray) -> Slices:
-    return Slices(self.people[key], self.first[key], self.last[key])
-
-  @property
-  def lengths(self) -> np.ndarray:
-    return self.last - self.first
 
 
 class Tokens:
@@ -78,14 +53,12 @@ class Tokens:
     starts = np.cumsum(lengths) - lengths  # of each slice in the token stream
     position = np.arange(total) - np.repeat(starts, lengths)
     event = np.repeat(slices.first, lengths) + position
-    row = np.repeat(rows, lengths)
-    # Within a row: the column where the row's first slice starts is 0.
-    row_tokens = np.bincount(rows, weights=lengths, minlength=num_rows)
-    row_starts = (np.cumsum(row_tokens) - row_tokens).astype(np.int64)
-    column = np.arange(total) - row_starts[row]
-    first_slice = np.searchsorted(rows, rows)
-    segment = np.repeat(np.arange(len(rows)) - first_slice + 1, lengths)
     person = np.repeat(slices.people, lengths)
+    # A row's first slice starts at its column 0.
+    firsts = np.searchsorted(rows, rows)
+    columns = starts - starts[firsts]
+    slot = np.repeat(rows * self._row_length + columns, lengths) + position
+    segment = np.repeat(np.arange(len(rows)) - firsts + 1, lengths)
 
     values = {
       "history_ids": self._read(event, person),
@@ -99,7 +72,7 @@ class Tokens:
     for name, value in values.items():
       shape, fill = (num_rows, self._row_length), padding.get(name, UNKNOWN)
       batch[name] = np.full(shape, fill, np.int32)
-      batch[name][row, column] = value
+      batch[name].reshape(-1)[slot] = value
     return batch
 
   def _read(self, event: np.ndarray, person: np.ndarray) -> np.ndarray:
@@ -116,17 +89,24 @@ class Tokens:
       times = self._events.times
       is_first = event == self._events.offsets[person]
       previous = np.where(is_first, NO_TIME, times[event - 1])
-      moments = moment_features(times[event], previous)
-      context |= {batch_key(Part.MOMENT, n): moments[n] for n in self._moment}
+      moments = moment_features(self._moment, times[event], previous)
+      context |= {batch_key(Part.MOMENT, n): v for n, v in moments.items()}
     return context
 
 
 class TrainBatches:
   """step → batch. Every host computes the same rows and takes its share.
 
+  Epochs follow one another in one stream of rows (epochs.py), so a batch may
+  end one and begin the next.
+
   Args:
     moment, person: names of the context features the model reads.
     host, hosts: which share of the rows this process makes.
+
+  Attributes:
+    steps_per_epoch: a fraction, as an epoch may end within a batch.
+    fill: the fraction of slots that hold a question.
   """
 
   def __init__(
@@ -147,82 +127,25 @@ class TrainBatches:
         f"a multiple of the {hosts} hosts",
         f"use {-(-settings.batch_rows // hosts) * hosts}",
       )
-    self._settings = settings
-    self._seed = seed
-    self._starts = dataset.events.offsets[:-1] + (not settings.begin_token)
-    self._ends = dataset.train_ends
+    self._rows = settings.batch_rows
+    self._share = settings.batch_rows // hosts
+    self._first = host * self._share
     self._tokens = Tokens(dataset, settings.row_length, moment, person)
-    share = settings.batch_rows // hosts
-    self._share = slice(host * share, (host + 1) * share)
-    # The running epoch and the one a prefetching thread is already at.
-    self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
-    rows = self._epoch(0)[1].rows
-    if not rows:
+    starts = dataset.events.offsets[:-1] + (not settings.begin_token)
+    self._stream = RowStream(starts, dataset.train_ends, settings, seed)
+    if not self._stream.questions:
       raise UserError(
         "config.data",
         "no person has a training event to ask for",
         "at least one",
         "lower config.data.min_person_events or look at the rejections",
       )
-    self.steps_per_epoch = -(-rows // settings.batch_rows)
+    self.steps_per_epoch = self._stream.rows_per_epoch / settings.batch_rows
+    slots = self._stream.rows_per_epoch * settings.row_length
+    self.fill = self._stream.questions / slots
 
   def __call__(self, step: int) -> Batch:
     """The share of this host of the global batch of one step."""
-    epoch, step = divmod(step, self.steps_per_epoch)
-    slices, packing = self._epoch(epoch)
-    size = self._settings.batch_rows
-    wanted = np.arange(step * size, (step + 1) * size)[self._share]
-    bounds = packing.row_starts[
-      np.minimum([wanted[0], wanted[-1] + 1], packing.rows)
-    ]
-    chosen = packing.order[bounds[0] : bounds[1]]
-    held = np.diff(packing.row_starts)[wanted[0] : wanted[-1] + 1]
-    rows = np.repeat(np.arange(len(held)), held)
-    return self._tokens.batch(slices[chosen], rows, len(wanted))
-
-  def fill(self, epoch: int = 0) -> float:
-    """The fraction of an epoch's slots that hold a question."""
-    slices, _ = self._epoch(epoch)
-    size = self._settings.batch_rows * self._settings.row_length
-    return int(slices.lengths.sum()) / (self.steps_per_epoch * size)
-
-  def _make_epoch(self, epoch: int) -> tuple[Slices, Packing]:
-    """This epoch's slices in rows.
-
-    The number of rows differs a little from epoch to epoch while the steps do
-    not: rows that do not fit are left out of this epoch, missing ones are
-    blank.
-    """
-    random = named_generator(self._seed, "batches", epoch)
-    slices = self._cut(random)
-    slices = slices[random.permutation(len(slices.people))]
-    packing = pack(slices.lengths, self._settings.row_length)
-    rows = random.permutation(packing.rows)
-    held = np.diff(packing.row_starts)[rows]
-    starts = np.concatenate([[0], np.cumsum(held)])
-    inside = np.arange(starts[-1]) - np.repeat(starts[:-1], held)
-    order = packing.order[np.repeat(packing.row_starts[rows], held) + inside]
-    return slices, Packing(order, starts)
-
-  def _cut(self, random: np.random.Generator) -> Slices:
-    """The questions of one epoch: the newest ones, or all in chunks."""
-    size = self._settings.max_history
-    people = np.flatnonzero(self._ends > self._starts)
-    first, last = self._starts[people], self._ends[people]
-    if self._settings.long_histories == "newest":
-      return Slices(people, np.maximum(first, last - size), last)
-    # The first chunk of a long history has a random length, the others `size`.
-    length = last - first
-    head = np.where(
-      length > size, random.integers(1, size + 1, len(people)), length
-    )
-    chunks = 1 + -(-(length - head) // size)
-    number = np.arange(chunks.sum()) - np.repeat(
-      np.cumsum(chunks) - chunks, chunks
-    )
-    people, first, last, head = (
-      np.repeat(a, chunks) for a in (people, first, last, head)
-    )
-    start = np.where(number > 0, first + head + (number - 1) * size, first)
-    end = np.minimum(first + head + number * size, last)
-    return Slices(people, start, end)
+    first = step * self._rows + self._first
+    slices, rows = self._stream(first, first + self._share)
+    return self._tokens.batch(slices, rows, self._share)

@@ -21,7 +21,8 @@ seconds = st.integers(-62_135_596_800, 253_402_300_799)
 
 def moments(*pairs):
   times, previous = np.array(pairs, np.int64).T
-  return {k: v.tolist() for k, v in moment_features(times, previous).items()}
+  found = moment_features(MOMENT_SIZES, times, previous)
+  return {name: classes.tolist() for name, classes in found.items()}
 
 
 def test_by_hand():
@@ -78,6 +79,12 @@ def test_always_a_class_of_the_table(time, previous):
 
 def test_any_shape():
   times = np.zeros((2, 3), np.int64)
-  found = moment_features(times, times)
+  found = moment_features(MOMENT_SIZES, times, times)
   assert set(found) == {f.name for f in MOMENT_FEATURES}
   assert all(v.shape == (2, 3) and v.dtype == np.int32 for v in found.values())
+
+
+def test_only_what_is_asked_for():
+  times = np.zeros(2, np.int64)
+  assert list(moment_features(("gap", "hour"), times, times)) == ["gap", "hour"]
+  assert moment_features((), times, times) == {}

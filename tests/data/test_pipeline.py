@@ -13,23 +13,21 @@ from tagrec_jax.data.pipeline import TrainBatches
 from tests.data.made import SETTINGS, make_dataset
 
 
-def asked(batches: TrainBatches, epoch: int = 0) -> list[int]:
-  """All targets of an epoch."""
-  steps = range(batches.steps_per_epoch)
-  all_targets = [
-    batches(epoch * len(steps) + step)["target_ids"] for step in steps
-  ]
-  return sorted(t for t in np.concatenate(all_targets).ravel() if t >= 0)
+def asked(batches: TrainBatches, steps: int) -> list[int]:
+  """All targets of the first steps."""
+  targets = np.stack([batches(step)["target_ids"] for step in range(steps)])
+  return np.sort(targets[targets >= 0]).tolist()
 
 
 @given(
   st.lists(st.integers(3, 30), min_size=1, max_size=12),
   st.sampled_from(["newest", "chunks"]),
   st.booleans(),
+  st.integers(1, 5),
 )
-def test_an_epoch_asks_each_training_event_once(lengths, long, begin):
+def test_each_training_event_is_asked_once_an_epoch(lengths, long, begin, rows):
   settings = dataclasses.replace(
-    SETTINGS, long_histories=long, begin_token=begin, batch_rows=64
+    SETTINGS, long_histories=long, begin_token=begin, batch_rows=rows
   )
   dataset = make_dataset(lengths)
   if not begin and max(lengths) < 4:
@@ -41,7 +39,10 @@ def test_an_epoch_asks_each_training_event_once(lengths, long, begin):
     if long == "newest":
       first = max(first, length - 2 - settings.max_history)
     expected += [100 * person + n for n in range(first, length - 2)]
-  assert asked(batches, 0) == sorted(expected)
+  # As many batches as an epoch has rows are as many epochs as a batch has.
+  steps = round(batches.steps_per_epoch * rows)
+  assert asked(batches, steps) == sorted(expected * rows)
+  assert batches.fill == len(expected) / (steps * settings.row_length)
 
 
 def test_a_token_reads_the_event_before_the_one_it_asks_for():
@@ -85,6 +86,23 @@ def test_hosts_share_the_same_global_batch():
   for name, array in whole.items():
     np.testing.assert_array_equal(
       array, np.concatenate([part[name] for part in parts])
+    )
+
+
+def test_a_batch_may_be_larger_than_an_epoch():
+  settings = dataclasses.replace(SETTINGS, batch_rows=12)
+  batches = TrainBatches(make_dataset([9, 5, 7, 5]), settings)
+  assert batches.steps_per_epoch == 2 / 12
+  counts = np.bincount(batches(0)["target_ids"][:, :9].ravel() + 1)[1:]
+  assert counts.max() == 6
+  for step in range(3):
+    halves = [
+      TrainBatches(make_dataset([9, 5, 7, 5]), settings, host=h, hosts=2)(step)
+      for h in (0, 1)
+    ]
+    np.testing.assert_array_equal(
+      batches(step)["target_ids"],
+      np.concatenate([half["target_ids"] for half in halves]),
     )
 
 
