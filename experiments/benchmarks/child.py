@@ -16,9 +16,18 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tagrec_jax.core.errors import UserError, one_line
+
+Run = Callable[[int], dict[str, float]]
+"""A contestant that is set up: n → {"work": done in n units, ...}."""
+
+_FIXES = {
+  "recbole": 'pip install "recbole==1.2.1" "numpy<2" "pandas<2.3" '
+  "in the environment of --recbole"
+}
 
 
 @one_line
@@ -54,11 +63,12 @@ def _contestant(target: str) -> Any:
   try:
     return getattr(importlib.import_module(module), function)
   except ModuleNotFoundError as error:
+    name = str(error.name)
     raise UserError(
-      str(error.name),
+      name,
       "not installed",
       "a package of the benchmark's peers",
-      'pip install -e ".[bench]"',
+      _FIXES.get(name, 'pip install -e ".[bench]"'),
     ) from error
 
 

@@ -16,16 +16,16 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import warn
 
-Run = Callable[[int], dict[str, float]]
-"""What a contestant is, set up: n → {"work": done in n units, ...}."""
-
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+_PATIENCE = 900.0  # seconds without an answer, then it is killed
 
 TUNED_ALLOCATOR = {
   "MALLOC_MMAP_MAX_": "0",
@@ -147,7 +147,10 @@ class Process:
 
   def _answer(self) -> dict[str, float]:
     assert self._child.stdout is not None
+    timer = threading.Timer(_PATIENCE, self._child.kill)
+    timer.start()
     line = self._child.stdout.readline()
+    timer.cancel()
     if line:
       return json.loads(line)
     code = self._child.wait()

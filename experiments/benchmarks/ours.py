@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks import subject
-from experiments.benchmarks.contest import Run
+from experiments.benchmarks.child import Run
+from experiments.peers import search
 from tagrec_jax import build
 from tagrec_jax.core import host
 from tagrec_jax.core.axes import UNKNOWN
+from tagrec_jax.core.rng import named_key
+from tagrec_jax.core.trees import named_leaves
+from tagrec_jax.decoding import topk
+from tagrec_jax.run.measure import Asker, Measure
+from tagrec_jax.training import loop
+from tagrec_jax.training.writers import Writers
 
 LOG_EVERY = 10  # steps
 
 
 def training(folder: str, **changes: Any) -> Run:
   """`training.loop` itself, from log to log; work is questions answered."""
-  from tagrec_jax.training import loop
-  from tagrec_jax.training.writers import Writers
-
   host.keep_large_blocks()
   changes |= dict.fromkeys(("train__steps", "train__evaluate_every"), 10**8)
   settings = subject.settings(folder, train__log_every=LOG_EVERY, **changes)
@@ -49,6 +56,67 @@ def training(folder: str, **changes: Any) -> Run:
       values = gate.pass_one()
     work = sum(asked.pop(step) for step in range(first, gate.step))
     return {"work": work, "steps": gate.step - first, "loss": values["loss"]}
+
+  return run
+
+
+def evaluation(folder: str, parameters: str) -> Run:
+  """`run.measure.Measure` on test, without intervals; work is people.
+
+  Args:
+    parameters: an npz of named leaves.
+  """
+  host.keep_large_blocks()
+  settings = subject.settings(folder)
+  dataset = build.dataset(settings)
+  model = build.model(settings, dataset)
+  params = model.init(named_key(0, "benchmark"))
+  with np.load(parameters) as file:
+    leaves = [jnp.asarray(file[name]) for name in named_leaves(params)]
+  params = jax.tree.unflatten(jax.tree.structure(params), leaves)
+  measure = Measure(settings, dataset, "test", intervals=False)
+  scores = Asker(model.scores).of(params)
+
+  def run(passes: int) -> dict[str, float]:
+    for _ in range(passes):
+      report = measure.items(lambda batch: scores(batch)["items"], "benchmark")
+    metrics = {n: report.metrics[n] for n in ("recall@20", "ndcg@20")}
+    return {"work": passes * report.people["people"], **metrics}
+
+  return run
+
+
+def batches(folder: str, **changes: Any) -> Run:
+  """Training batches without a model; work is questions, as in `training`."""
+  settings = subject.settings(folder, **changes)
+  made = build.train_batches(settings, build.dataset(settings), (0, 1))
+  steps = itertools.count()
+
+  def run(number: int) -> dict[str, float]:
+    work = people = 0
+    for step in itertools.islice(steps, number):
+      batch = made(step)
+      work += int(np.count_nonzero(batch["target_ids"] != UNKNOWN))
+      people += int(batch["history_segments"].max(axis=1).sum())
+    return {"work": work, "people": people}
+
+  return run
+
+
+def retrieval(queries: int, products: int, width: int, k: int) -> Run:
+  """`decoding.topk.top_k_tiled`; work is queries."""
+  query_BD, vectors_CD = map(jnp.asarray, search.draw(queries, products, width))
+  bias_C = jnp.zeros(products)
+  seen_BH = jnp.zeros((queries, 0), jnp.int32)
+
+  def run(times: int) -> dict[str, float]:
+    for _ in range(times):
+      ids_BK, _ = topk.top_k_tiled(query_BD, vectors_CD, bias_C, k, seen_BH)
+      ids_BK.block_until_ready()
+    return {
+      "work": times * queries,
+      "found": search.checksum(np.asarray(ids_BK)),
+    }
 
   return run
 

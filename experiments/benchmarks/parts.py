@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tagrec_jax.core.registry import Registry
 
-NAMES = ["training"]
+NAMES = ["training", "evaluation", "retrieval", "pipeline"]
 
 PARTS = Registry(
   "--parts", {name: f"experiments.benchmarks.{name}:run" for name in NAMES}

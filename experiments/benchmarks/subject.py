@@ -36,13 +36,10 @@ def settings(folder: str, **changes: Any) -> Settings:
 def fair_rows(chosen: Settings, prepared: Dataset) -> int:
   """Rows that hold as many questions as `PEOPLE` people have on average."""
   batches = build.train_batches(chosen, prepared, (0, 1))
-  slots = chosen.pipeline.batch_rows * chosen.pipeline.row_length
-  per_epoch = batches.fill() * batches.steps_per_epoch * slots
+  rows = batches.steps_per_epoch * chosen.pipeline.batch_rows
   starts = prepared.events.offsets[:-1] + (not chosen.pipeline.begin_token)
   people = int((prepared.train_ends > starts).sum())
-  wanted = PEOPLE * per_epoch / people
-  # The fullness of full rows: the last batch of an epoch may be half empty.
-  return max(1, round(wanted / chosen.pipeline.row_length / batches.fill()))
+  return max(1, round(PEOPLE * rows / people))
 
 
 def write_events(prepared: Dataset, folder: pathlib.Path) -> pathlib.Path:

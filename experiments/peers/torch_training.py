@@ -11,11 +11,11 @@ import torch
 from torch.nn import functional
 
 from experiments.benchmarks import child
+from experiments.benchmarks.child import Run
 from experiments.peers.events import Events
 from experiments.peers.torch_sasrec import MAX_HISTORY, SASRec
 
 PEOPLE = 256
-Run = Callable[[int], dict[str, float]]
 
 
 def padded(events: str, dtype: str) -> Run:
