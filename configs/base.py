@@ -18,7 +18,8 @@ def get_config() -> ml_collections.ConfigDict:
   data = config.data = ml_collections.ConfigDict()
   data.source = "movielens_100k"  # a name of tagrec_jax/build.py: SOURCES
   data.folder = ""  # where the files are; '' where the source finds its own
-  data.cache_dir = ""  # prepared data and downloads; '': ~/.cache/tagrec_jax
+  data.cache_dir = ""  # prepared data, downloads and compiled programs; '':
+  # ~/.cache/tagrec_jax
   data.min_rating = 0.0  # events rated lower are left out; 0: all are kept
   data.min_person_events = 5  # k-core: repeated until both limits hold
   data.min_item_events = 1

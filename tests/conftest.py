@@ -22,6 +22,9 @@ os.environ["XLA_FLAGS"] = " ".join(
   ]
 )
 
+# Nothing of the user's is read or written.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+
 # Tests that set HOME find the cache below it.
 os.environ.pop("XDG_CACHE_HOME", None)
 

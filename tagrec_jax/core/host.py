@@ -1,11 +1,86 @@
-"""Settings of the process that runs the CPU backend."""
+"""Settings of this process that make a command quicker."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
+import pathlib
 import sys
 
+from tagrec_jax.core import paths
+from tagrec_jax.core.log import warn
+
+MAX_PROGRAM_BYTES = 2**30
+MIN_COMPILE_SECONDS = 0.1
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
+
+
+def prepare(cache_dir: str) -> None:
+  """To be called by whatever compiles, before it does.
+
+  Args:
+    cache_dir: `config.data.cache_dir`.
+  """
+  keep_large_blocks()
+  _keep_programs(paths.cache_folder(cache_dir))
+
+
+def programs_folder(cache: pathlib.Path) -> str:
+  """Where compiled programs are kept for the next start; '' for nowhere.
+
+  What JAX was told by its own settings ($JAX_COMPILATION_CACHE_DIR,
+  $JAX_ENABLE_COMPILATION_CACHE) comes first.
+  """
+  import jax
+
+  if not jax.config.values["jax_enable_compilation_cache"]:
+    return ""
+  told = jax.config.values["jax_compilation_cache_dir"]
+  return str(cache / "programs") if told is None else told
+
+
+def _keep_programs(cache: pathlib.Path) -> None:
+  import jax
+
+  if jax.config.values["jax_compilation_cache_dir"] is not None:
+    return  # whoever named a folder also chose its size
+  if not (named := programs_folder(cache)):
+    return
+  folder = pathlib.Path(named)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    writable = os.access(folder, os.W_OK | os.X_OK)
+  except OSError:
+    writable = False
+  if not writable:
+    warn(
+      f"{folder}: cannot be written, so each start compiles anew; set"
+      " config.data.cache_dir to a folder that can"
+    )
+    return
+  _remove_oldest(folder, MAX_PROGRAM_BYTES)
+  jax.config.update("jax_compilation_cache_dir", named)
+  jax.config.update(
+    "jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS
+  )
+
+
+def _remove_oldest(folder: pathlib.Path, most: int) -> None:
+  """Keeps the programs used last, of `most` bytes in all.
+
+  JAX's own limit needs another package, and fails for ever after it was killed
+  between the two files it writes for a program.
+  """
+  # Another process may remove the same files.
+  with contextlib.suppress(FileNotFoundError):
+    found = [(path.stat(), path) for path in folder.glob("*-cache")]
+    found.sort(key=lambda entry: entry[0].st_atime, reverse=True)
+    for about, path in found:
+      most -= about.st_size
+      if most < 0:
+        path.unlink()
 
 
 def keep_large_blocks() -> None:

@@ -9,7 +9,7 @@ import pathlib
 import platform
 import shutil
 
-from tagrec_jax.core import versions
+from tagrec_jax.core import host, versions
 
 GIB = 2**30
 MINIMUM_FREE = 1 * GIB  # bytes: a prepared data set and a few checkpoints
@@ -42,14 +42,14 @@ def examine(cache: pathlib.Path) -> list[Finding]:
   break the import of another.
 
   Args:
-    cache: the folder that prepared data sets are kept in.
+    cache: the folder that prepared data and compiled programs are kept in.
 
   Raises:
     UserError: tagrec_jax itself is not installed.
   """
   found = packages()
   if not any(finding.fix for finding in found):
-    found += devices()
+    found += devices(cache)
   return [*found, *storage(cache), *extras()]
 
 
@@ -88,7 +88,7 @@ def extras() -> list[Finding]:
   ]
 
 
-def devices() -> list[Finding]:
+def devices(cache: pathlib.Path) -> list[Finding]:
   """The devices JAX computes on, and one it leaves idle."""
   import jax
 
@@ -99,11 +99,10 @@ def devices() -> list[Finding]:
     fix = "unset JAX_PLATFORMS, or install the extra of the device"
     return [Finding("devices", reason, "a device", fix)]
   kinds = sorted({device.device_kind for device in found})
-  kept = jax.config.values["jax_compilation_cache_dir"]
   rows = [
     Finding("backend", jax.default_backend()),
     Finding("devices", f"{len(found)} x {', '.join(kinds)}"),
-    Finding("compile cache", kept or "off"),
+    Finding("compile cache", host.programs_folder(cache) or "off"),
   ]
   for extra, device in ACCELERATORS.items():
     if jax.default_backend() == "cpu" and os.path.exists(device):

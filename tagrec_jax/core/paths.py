@@ -7,7 +7,7 @@ import pathlib
 
 
 def cache_folder(named: str = "") -> pathlib.Path:
-  """The folder of prepared data and downloads; need not exist yet.
+  """The folder of data and compiled programs; need not exist yet.
 
   Args:
     named: `config.data.cache_dir`; '' stands for tagrec_jax in the user's cache

@@ -62,7 +62,7 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
     UserError: if config, data and checkpoints do not fit together.
     BusyError: if another run works in `workdir`.
   """
-  host.keep_large_blocks()
+  host.prepare(settings.data.cache_dir)
   console = Console()
   with open_run(workdir) as folder:
     restore_step = _restore_step(folder, restore)

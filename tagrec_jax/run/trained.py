@@ -13,6 +13,7 @@ import jax
 from tagrec_jax import build
 from tagrec_jax.checkpoint import reader
 from tagrec_jax.checkpoint.meta import Meta, check_vocabularies
+from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
@@ -48,6 +49,7 @@ def load(workdir: str, which: str = "best") -> Trained:
   """
   folder = RunFolder(pathlib.Path(workdir))
   settings = build.settings(_read_config(folder.config))
+  host.prepare(settings.data.cache_dir)
   dataset = build.dataset(settings)
   model = build.model(settings, dataset)
   params, meta = restore_params(folder, model, which)

@@ -292,17 +292,17 @@ class _Loop:
     """Gives up after too many steps in a row that were not applied."""
     if report is None:
       return
-    found = self._backend.fetch(report)
-    if found.skipped_in_row < self._settings.max_skipped_steps:
+    in_row = self._backend.fetch(report.skipped_in_row)
+    if in_row < self._settings.max_skipped_steps:
       return
+    found = self._backend.fetch(report)
     leaf = "the loss or the update"
     if found.bad_leaf >= 0:
       leaf = list(named_leaves(self._state.params))[int(found.bad_leaf)]
       leaf = f"the gradient of {leaf}"
     raise NonFiniteError(
       f"step {int(found.last_skipped)}",
-      f"{int(found.skipped_in_row)} steps in a row were not finite; first in"
-      f" {leaf}",
+      f"{int(in_row)} steps in a row were not finite; first in {leaf}",
       fix="lower config.optimizer.learning_rate or set clip_norm; the newest"
       " checkpoint is finite",
     )

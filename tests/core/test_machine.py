@@ -55,12 +55,12 @@ def test_extras_never_fail_a_machine(asked):
 
 def test_jax_starts_only_where_packages_are_fine(asked, monkeypatch, tmp_path):
   asked(GOOD, OLD)
-  monkeypatch.setattr(machine, "devices", lambda: pytest.fail("started"))
+  monkeypatch.setattr(machine, "devices", lambda _: pytest.fail("started"))
   assert machine.examine(tmp_path)
 
 
-def test_devices_are_counted():
-  found = by_name(machine.devices())
+def test_devices_are_counted(tmp_path):
+  found = by_name(machine.devices(tmp_path))
   assert found["backend"].found == "cpu"
   assert found["devices"].found == "8 x cpu"
 
@@ -69,17 +69,17 @@ def test_an_idle_accelerator_is_named(monkeypatch, tmp_path):
   device = tmp_path / "nvidia0"
   device.touch()
   monkeypatch.setattr(machine, "ACCELERATORS", {"cuda": str(device)})
-  idle = by_name(machine.devices())[str(device)]
+  idle = by_name(machine.devices(tmp_path))[str(device)]
   assert idle.fix == 'pip install -e ".[cuda]"'
   assert not idle.necessary
 
 
-def test_no_device_is_a_finding(monkeypatch):
+def test_no_device_is_a_finding(monkeypatch, tmp_path):
   def refuse():
     raise RuntimeError("no TPU\nlong trace")
 
   monkeypatch.setattr(jax, "devices", refuse)
-  (finding,) = machine.devices()
+  (finding,) = machine.devices(tmp_path)
   assert finding.found == "no TPU"
   assert finding.fix
 
