@@ -21,39 +21,61 @@ def question_batches(
   moment: tuple[str, ...] = (),
   person: tuple[str, ...] = (),
 ) -> Iterator[Batch]:
-  """Held-out questions, one person a row, in order; the last batch is padded.
+  """Held-out questions, one person a row, the shortest histories first.
 
-  Besides the arrays of a training batch (S = max_history): `last` int32 [B],
-  the position that answers; `target_ids` int32 [B]; `seen_ids` int32 [B, H],
-  every earlier item of the person, padded by UNKNOWN; `history_lengths` int32
-  [B], of the whole history; `mask` bool [B], False for padding rows.
+  People with histories of like length share a batch, and the arrays of a batch
+  are as wide as its longest needs: few questions are about long histories, and
+  they alone pay for them. Widths are those of `_width`, so that only a handful
+  of programs is compiled.
+
+  Besides the arrays of a training batch (S at most max_history): `question`
+  int32 [B], the place of each row's question among `questions`, UNKNOWN for
+  rows that only fill up the last batch; `last` int32 [B], the position that
+  answers; `target_ids` int32 [B]; `seen_ids` int32 [B, H], every earlier item
+  of the person, padded by UNKNOWN; `history_lengths` int32 [B], of the whole
+  history.
   """
-  events = dataset.events
-  tokens = Tokens(dataset, settings.max_history, moment, person)
-  starts = events.offsets[questions.people]
-  seen_counts = questions.events - starts
-  widest = max(1, int(seen_counts.max(initial=0)))
-  for begin in range(0, len(questions.people), batch_people):
-    now = slice(begin, begin + batch_people)
-    event, person_index = questions.events[now], questions.people[now]
+  starts = dataset.events.offsets[questions.people]
+  order = np.argsort(questions.events - starts, kind="stable")
+  for begin in range(0, len(order), batch_people):
+    chosen = order[begin : begin + batch_people]
+    person_index, event = questions.people[chosen], questions.events[chosen]
     # Without a begin token a slice starts at the second event; a question
     # about the first has nothing else to read and gets BEGIN all the same.
-    start = np.minimum(starts[now] + (not settings.begin_token), event)
+    start = np.minimum(starts[chosen] + (not settings.begin_token), event)
     first = np.maximum(start, event - settings.max_history + 1)
     slices = Slices(person_index.astype(np.int64), first, event + 1)
+    width = min(_width(slices.lengths), settings.max_history)
+    tokens = Tokens(dataset, width, moment, person)
     batch = tokens.batch(slices, np.arange(len(event)), batch_people)
-    batch["last"] = _padded(event - first, batch_people, 0)
-    batch["target_ids"] = _padded(events.items[event], batch_people, UNKNOWN)
-    batch["history_lengths"] = _padded(seen_counts[now], batch_people, 0)
-    batch["mask"] = np.arange(batch_people) < len(event)
-    seen = np.full((batch_people, widest), UNKNOWN, np.int32)
-    for row, (start, end) in enumerate(zip(starts[now], event, strict=True)):
-      seen[row, : end - start] = events.items[start:end]
-    batch["seen_ids"] = seen
-    yield batch
+    items = dataset.events.items
+    yield batch | {
+      "question": _padded(chosen, batch_people, UNKNOWN),
+      "last": _padded(event - first, batch_people, 0),
+      "target_ids": _padded(items[event], batch_people, UNKNOWN),
+      "history_lengths": _padded(event - starts[chosen], batch_people, 0),
+      "seen_ids": _lists(items, starts[chosen], event, batch_people),
+    }
+
+
+def _width(lengths: np.ndarray) -> int:
+  """The smallest of 8, 16, 32, ... that holds the longest."""
+  return 8 << max(0, int(lengths.max() - 1).bit_length() - 3)
 
 
 def _padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
   padded = np.full(size, fill, np.int32)
   padded[: len(values)] = values
   return padded
+
+
+def _lists(
+  values: np.ndarray, first: np.ndarray, last: np.ndarray, num_rows: int
+) -> np.ndarray:
+  """values[first:last] of each row, as a padded int32 [num_rows, H]."""
+  lengths = last - first
+  lists = np.full((num_rows, _width(lengths)), UNKNOWN, np.int32)
+  row = np.repeat(np.arange(len(lengths)), lengths)
+  column = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+  lists[row, column] = values[first[row] + column]
+  return lists

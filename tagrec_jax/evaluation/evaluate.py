@@ -1,7 +1,15 @@
-"""Ask a model about held-out events and measure the answers in one pass."""
+"""Ask a model about held-out events and measure the answers in one pass.
+
+A meter is given batches and the scores a model has for them, and reports what
+it found with people in the order of their questions. A batch has `question`
+int32 [B], the place of each row among all questions, UNKNOWN for rows that only
+fill it up; target_ids int32 [B]; seen_ids int32 [B, H] padded by UNKNOWN;
+history_lengths [B]; whatever else the model reads.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,136 +20,151 @@ import numpy as np
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.decoding import topk
-from tagrec_jax.evaluation import bootstrap, metrics, ranking, slices
-from tagrec_jax.evaluation.protocols import TAG_PASSPORT, Protocol
+from tagrec_jax.evaluation import bootstrap, metrics, protocols, ranking, slices
 from tagrec_jax.evaluation.report import Report
 
 Batch = Mapping[str, Any]
-Score = Callable[[Batch], Any]
 
 
-def evaluate(
-  score: Score,
-  batches: Iterable[Batch],
-  *,
-  protocol: Protocol,
-  cutoffs: Sequence[int],
-  bootstrap_samples: int,
-  seed: int,
-  item_counts: np.ndarray,
-  passport: Mapping[str, Any],
-) -> Report:
-  """Ranks the item each person takes next.
+@dataclasses.dataclass(frozen=True)
+class Rules:
+  """What all meters of an evaluation share.
 
-  Args:
-    score: batch → scores [B, C], numpy or JAX, higher is better.
-    batches: each with target_ids int32 [B], seen_ids int32 [B, H] padded with
-      UNKNOWN, history_lengths [B] and mask bool [B], False for rows that only
-      fill up the batch; whatever else `score` reads.
-    protocol: how seen items are treated.
+  Attributes:
     cutoffs: K of the metrics.
     bootstrap_samples: resamples for 95 % intervals; 0 for none.
     seed: of the resamples.
-    item_counts: training events of each item, int [C].
     passport: what the caller knows: model, data set, fingerprint, split.
-
-  Raises:
-    UserError: nobody to ask, or scores of another shape.
   """
-  answers = _Answers()
-  repeats = 0
-  for batch in batches:
-    ranks_B, lists_BK = ranking.ranks_and_lists(
-      _scores(score, batch, len(item_counts)),
-      jnp.asarray(batch["target_ids"]),
-      jnp.asarray(batch["seen_ids"]),
-      protocol,
-      max(cutoffs),
-    )
-    repeats += int((_repeats(batch) & batch["mask"]).sum())
-    answers.add(batch, ranks_B[:, None], lists_BK, batch["mask"])
-  ranks_PM, lists_PK, target_P, lengths_P = answers.join("person to ask")
-  names, size = metrics.ITEM_METRICS, len(item_counts)
-  return Report(
-    _means(names, cutoffs, ranks_PM, lists_PK, size),
-    _intervals(names, cutoffs, ranks_PM, bootstrap_samples, seed),
-    people={
-      "people": len(ranks_PM),
-      "unknown_targets": int((target_P < 0).sum()),
-      "repeats": repeats,
-    },
-    slices=(
-      *slices.by_popularity(ranks_PM, target_P, item_counts),
-      *slices.by_history(ranks_PM, lengths_P),
-    ),
-    passport={
-      **passport,
-      **protocol.passport(),
-      "catalogue": size,
-      "bootstrap": _bootstrap_sentence(bootstrap_samples, seed),
-    },
-    ranks_PM=ranks_PM,
-  )
+
+  cutoffs: Sequence[int]
+  bootstrap_samples: int
+  seed: int
+  passport: dict[str, Any]
 
 
-def evaluate_tags(
-  score: Score,
-  batches: Iterable[Batch],
-  tags_of_item: np.ndarray,
-  *,
-  num_tags: int,
-  cutoffs: Sequence[int],
-  bootstrap_samples: int,
-  seed: int,
-  passport: Mapping[str, Any],
-) -> Report:
-  """Ranks all tags; those of the item each person takes next are right.
+class ItemMeter:
+  """The place of the item each person takes next.
 
   Args:
-    score: batch → scores [B, num_tags].
-    batches: as for `evaluate`.
-    tags_of_item: int32 [C, M], padded with UNKNOWN.
-    Others: as for `evaluate`.
-
-  Raises:
-    UserError: no person's next item has tags, or scores of another shape.
+    protocol: how seen items are treated.
+    item_counts: training events of each item, int [C].
   """
-  tags_of_item = _without_repeats(tags_of_item)
-  answers = _Answers()
-  unknown = without_tags = 0
-  for batch in batches:
-    mask_B, target_B = batch["mask"], batch["target_ids"]
+
+  def __init__(
+    self,
+    rules: Rules,
+    *,
+    protocol: protocols.Protocol,
+    item_counts: np.ndarray,
+  ):
+    self._rules = rules
+    self._protocol = protocol
+    self._counts = item_counts
+    self._answers = _Answers()
+    self._repeats = 0
+
+  def add(self, batch: Batch, scores_BC: Any) -> None:
+    """Takes scores of all items, numpy or JAX, higher is better.
+
+    Raises:
+      UserError: scores of another shape.
+    """
+    asked_B = batch["question"] >= 0
+    ranks_B, lists_BK = ranking.ranks_and_lists(
+      _checked(scores_BC, batch, len(self._counts)),
+      jnp.asarray(batch["target_ids"]),
+      jnp.asarray(batch["seen_ids"]),
+      self._protocol,
+      max(self._rules.cutoffs),
+    )
+    self._repeats += int((_repeats(batch) & asked_B).sum())
+    self._answers.add(batch, ranks_B, lists_BK, asked_B)
+
+  def report(self) -> Report:
+    """What was found so far.
+
+    Raises:
+      UserError: there was nobody to ask.
+    """
+    ranks_PM, lists_PK, target_P, lengths_P = self._answers.join(
+      "person to ask"
+    )
+    size = len(self._counts)
+    return _report(
+      self._rules,
+      metrics.ITEM_METRICS,
+      ranks_PM,
+      lists_PK,
+      people={
+        "unknown_targets": int((target_P < 0).sum()),
+        "repeats": self._repeats,
+      },
+      parts=(
+        *slices.by_popularity(ranks_PM, target_P, self._counts),
+        *slices.by_history(ranks_PM, lengths_P),
+      ),
+      passport=self._protocol.passport() | {"catalogue": size},
+    )
+
+
+class TagMeter:
+  """The places of the tags of the item each person takes next.
+
+  Args:
+    tags_of_item: int32 [C, M], padded with UNKNOWN.
+  """
+
+  def __init__(self, rules: Rules, *, tags_of_item: np.ndarray, num_tags: int):
+    self._rules = rules
+    self._tags_of_item = _without_repeats(tags_of_item)
+    self._num_tags = num_tags
+    self._answers = _Answers()
+    self._unknown = self._without_tags = 0
+
+  def add(self, batch: Batch, scores_BC: Any) -> None:
+    """Takes scores of all tags, see `ItemMeter.add`."""
+    asked_B, target_B = batch["question"] >= 0, batch["target_ids"]
     known_B = target_B >= 0
     relevant_BM = np.where(
-      known_B[:, None], tags_of_item[np.maximum(target_B, 0)], UNKNOWN
+      known_B[:, None], self._tags_of_item[np.maximum(target_B, 0)], UNKNOWN
     )
     tagged_B = (relevant_BM >= 0).any(axis=1)
-    unknown += int((mask_B & ~known_B).sum())
-    without_tags += int((mask_B & known_B & ~tagged_B).sum())
-    scores_BC = _scores(score, batch, num_tags)
+    self._unknown += int((asked_B & ~known_B).sum())
+    self._without_tags += int((asked_B & known_B & ~tagged_B).sum())
+    scores_BC = _checked(scores_BC, batch, self._num_tags)
     ranks_BM = ranking.relevant_ranks(scores_BC, jnp.asarray(relevant_BM))
     none_seen_BH = jnp.asarray(relevant_BM[:, :0])
-    lists_BK, _ = topk.top_k(scores_BC, max(cutoffs), none_seen_BH)
-    answers.add(batch, ranks_BM, lists_BK, mask_B & tagged_B)
-  ranks_PM, lists_PK, _, lengths_P = answers.join("next item with tags")
-  names = metrics.TAG_METRICS
-  return Report(
-    _means(names, cutoffs, ranks_PM, lists_PK, num_tags),
-    _intervals(names, cutoffs, ranks_PM, bootstrap_samples, seed),
-    people={
-      "people": len(ranks_PM),
-      "unknown_targets": unknown,
-      "without_tags": without_tags,
-    },
-    slices=tuple(slices.by_history(ranks_PM, lengths_P)),
-    passport={
-      **passport,
-      **TAG_PASSPORT,
-      "catalogue": num_tags,
-      "bootstrap": _bootstrap_sentence(bootstrap_samples, seed),
-    },
-    ranks_PM=ranks_PM,
-  )
+    lists_BK, _ = topk.top_k(scores_BC, max(self._rules.cutoffs), none_seen_BH)
+    self._answers.add(batch, ranks_BM, lists_BK, asked_B & tagged_B)
+
+  def report(self) -> Report:
+    """What was found so far, see `ItemMeter.report`."""
+    ranks_PM, lists_PK, _, lengths_P = self._answers.join("next item with tags")
+    return _report(
+      self._rules,
+      metrics.TAG_METRICS,
+      ranks_PM,
+      lists_PK,
+      people={
+        "unknown_targets": self._unknown,
+        "without_tags": self._without_tags,
+      },
+      parts=tuple(slices.by_history(ranks_PM, lengths_P)),
+      passport=protocols.TAG_PASSPORT | {"catalogue": self._num_tags},
+    )
+
+
+Meter = ItemMeter | TagMeter
+
+
+def evaluate(
+  score: Callable[[Batch], Any], batches: Iterable[Batch], meter: Meter
+) -> Report:
+  """Asks for scores [B, C] of every batch."""
+  for batch in batches:
+    meter.add(batch, score(batch))
+  return meter.report()
 
 
 class _Answers:
@@ -151,13 +174,15 @@ class _Answers:
     self._parts: list[tuple[np.ndarray, ...]] = []
 
   def add(
-    self, batch: Batch, ranks_BM: Any, lists_BK: Any, keep_B: Any
+    self, batch: Batch, ranks: Any, lists_BK: Any, keep_B: np.ndarray
   ) -> None:
+    """Ranks [B] or [B, M] and lists of those people who are kept."""
     self._parts.append(
       tuple(
         np.asarray(array)[keep_B]
         for array in (
-          ranks_BM,
+          batch["question"],
+          ranks,
           lists_BK,
           batch["target_ids"],
           batch["history_lengths"],
@@ -166,7 +191,7 @@ class _Answers:
     )
 
   def join(self, wanted: str) -> tuple[np.ndarray, ...]:
-    """Ranks, lists, targets and history lengths of all people kept."""
+    """Ranks [P, M], lists, targets and history lengths by question."""
     if not any(len(part[0]) for part in self._parts):
       raise UserError(
         "evaluation",
@@ -174,9 +199,38 @@ class _Answers:
         "at least one",
         "check the split of the data set",
       )
-    return tuple(
+    question_P, ranks, *others = (
       np.concatenate(arrays) for arrays in zip(*self._parts, strict=True)
     )
+    order = np.argsort(question_P)
+    ranks_PM = ranks.reshape(len(ranks), -1)
+    return tuple(array[order] for array in (ranks_PM, *others))
+
+
+def _report(
+  rules: Rules,
+  names: Sequence[str],
+  ranks_PM: np.ndarray,
+  lists_PK: np.ndarray,
+  *,
+  people: Mapping[str, int],
+  parts: tuple[slices.Slice, ...],
+  passport: Mapping[str, Any],
+) -> Report:
+  return Report(
+    _means(names, rules.cutoffs, ranks_PM, lists_PK, passport["catalogue"]),
+    _intervals(
+      names, rules.cutoffs, ranks_PM, rules.bootstrap_samples, rules.seed
+    ),
+    people={"people": len(ranks_PM), **people},
+    slices=parts,
+    passport={
+      **rules.passport,
+      **passport,
+      "bootstrap": _bootstrap_sentence(rules.bootstrap_samples, rules.seed),
+    },
+    ranks_PM=ranks_PM,
+  )
 
 
 def _means(
@@ -230,10 +284,10 @@ def _without_repeats(ids_CM: np.ndarray) -> np.ndarray:
   return np.where(repeat_CM, UNKNOWN, ids_CM)
 
 
-def _scores(score: Score, batch: Batch, catalogue: int) -> jax.Array:
+def _checked(scores_BC: Any, batch: Batch, catalogue: int) -> jax.Array:
   """The scores of a batch, on the device, checked to be [B, catalogue]."""
-  scores_BC = jnp.asarray(score(batch), jnp.float32)
-  wanted = (len(batch["target_ids"]), catalogue)
+  scores_BC = jnp.asarray(scores_BC, jnp.float32)
+  wanted = (len(batch["question"]), catalogue)
   if scores_BC.shape != wanted:
     raise UserError(
       "evaluation",

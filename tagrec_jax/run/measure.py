@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +14,13 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset, Questions
 from tagrec_jax.data.pipeline import Batch
 from tagrec_jax.data.questions import question_batches
-from tagrec_jax.evaluation.evaluate import evaluate, evaluate_tags
+from tagrec_jax.evaluation.evaluate import (
+  ItemMeter,
+  Meter,
+  Rules,
+  TagMeter,
+  evaluate,
+)
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.models.baselines.scorers import item_counts
 
@@ -47,63 +53,71 @@ class Measure:
     self._protocol = build.PROTOCOLS[protocol or settings.evaluation.protocol]
     self._questions = _some(getattr(dataset, split), people, settings.seed)
     self._counts = item_counts(dataset)
-    self._common: dict[str, Any] = {
-      "cutoffs": settings.evaluation.cutoffs,
-      "bootstrap_samples": (
+    self._rules = Rules(
+      cutoffs=settings.evaluation.cutoffs,
+      bootstrap_samples=(
         settings.evaluation.bootstrap_samples if intervals else 0
       ),
-      "seed": settings.seed,
-    }
-    self._passport = {
-      "data": dataset.name,
-      "data fingerprint": dataset.fingerprint,
-      "split": f"{settings.data.split}, {split}",
-      "seed": settings.seed,
-    }
+      seed=settings.seed,
+      passport={
+        "data": dataset.name,
+        "data fingerprint": dataset.fingerprint,
+        "split": f"{settings.data.split}, {split}",
+        "seed": settings.seed,
+      },
+    )
 
   def items(self, scores: Callable[..., Any], model: str) -> Report:
     """The places of the products people took, for scores [B, C]."""
-    return evaluate(
-      scores,
-      self._batches(),
-      protocol=self._protocol,
-      item_counts=self._counts,
-      passport=self._passport | {"model": model},
-      **self._common,
-    )
+    return evaluate(scores, self._batches(), self._meter("items", model))
 
   def tags(self, scores: Callable[..., Any], model: str) -> Report:
     """The places of the tags of the products people took."""
-    return evaluate_tags(
-      scores,
-      self._batches(),
-      self._dataset.product["tags"],
-      num_tags=self._dataset.spec.num_tags,
-      passport=self._passport | {"model": model},
-      **self._common,
-    )
+    return evaluate(scores, self._batches(), self._meter("tags", model))
 
   def all(
     self, scores: Scores, baselines: bool = True
   ) -> dict[str, dict[str, Report]]:
     """target → model → report, with the baselines first and ours last."""
     chosen = self._settings.evaluation.baselines
-    asked = {
-      "items": (self.items, build.ITEM_BASELINES, chosen),
-      "tags": (self.tags, build.TAG_BASELINES, build.TAG_BASELINES.names),
+    known = {
+      "items": (build.ITEM_BASELINES, chosen),
+      "tags": (build.TAG_BASELINES, build.TAG_BASELINES.names),
     }
-    reports = {}
-    for target in build.targets(self._settings):
-      measure, table, names = asked[target]
+    ours = {
+      target: self._meter(target, self._description(target))
+      for target in build.targets(self._settings)
+    }
+    # One answer of the model serves all targets.
+    for batch in self._batches():
+      answers = scores(batch)
+      for target, meter in ours.items():
+        meter.add(batch, answers[target])
+    reports: dict[str, dict[str, Report]] = {}
+    for target, meter in ours.items():
+      table, names = known[target]
       reports[target] = {
-        name: measure(table[name]().fit(self._dataset), name)
+        name: evaluate(
+          table[name]().fit(self._dataset),
+          self._batches(),
+          self._meter(target, name),
+        )
         for name in names
         if baselines
-      }
-      # `target` is bound now: the loop goes on before a lambda would read it.
-      ours = functools.partial(_one, scores, target)
-      reports[target][OURS] = measure(ours, self._description(target))
+      } | {OURS: meter.report()}
     return reports
+
+  def _meter(self, target: str, model: str) -> Meter:
+    rules = dataclasses.replace(
+      self._rules, passport=self._rules.passport | {"model": model}
+    )
+    if target == "items":
+      return ItemMeter(rules, protocol=self._protocol, item_counts=self._counts)
+    return TagMeter(
+      rules,
+      tags_of_item=self._dataset.product["tags"],
+      num_tags=self._dataset.spec.num_tags,
+    )
 
   def _description(self, target: str) -> str:
     """What a reader of the report has to know of our own model."""
@@ -125,10 +139,6 @@ class Measure:
     )
 
 
-def _one(scores: Scores, target: str, batch: Mapping[str, Any]) -> Any:
-  return scores(batch)[target]
-
-
 class Asker:
   """The model compiled once, to be asked with any parameters."""
 
@@ -139,7 +149,7 @@ class Asker:
     """batch → target → scores [B, C]."""
     # What only the ranking reads stays on the host: the widths of `seen_ids`
     # differ between questions, and each would compile the model again.
-    unread = ("seen_ids", "target_ids", "history_lengths", "mask")
+    unread = ("question", "seen_ids", "target_ids", "history_lengths")
 
     def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
       read = {k: v for k, v in batch.items() if k not in unread}

@@ -71,28 +71,43 @@ class Recommender:
       UserError: a person the data set does not know, without a history.
     """
     histories = [self._history(request) for request in requests]
+    size = min(len(requests), self._settings.evaluation.batch_people)
+    for begin in range(0, len(requests), max(1, size)):
+      now = slice(begin, begin + size)
+      yield from self._answer_batch(
+        requests[now], histories[now], size, targets, k, exclude_seen
+      )
+
+  def _answer_batch(
+    self,
+    requests: Sequence[Request],
+    histories: Sequence[list[tuple[str, int]]],
+    size: int,
+    targets: Sequence[str],
+    k: int,
+    exclude_seen: bool,
+  ) -> Iterator[Answer]:
     asked, questions = self._as_questions(requests, histories)
-    batches = question_batches(
+    (batch,) = question_batches(
       asked,
       questions,
       self._settings.pipeline,
-      batch_people=min(len(requests), self._settings.evaluation.batch_people),
+      batch_people=size,
       moment=self._settings.model.moment,
       person=self._settings.model.person,
     )
-    number = 0
-    for batch in batches:
-      scores = self._scores(batch)
-      nothing = np.full((len(batch["mask"]), 0), UNKNOWN, np.int32)
-      seen = batch["seen_ids"] if exclude_seen else nothing
-      lists = {
-        target: top_k(scores[target], k, seen if target == "items" else nothing)
-        for target in targets
-      }
-      for row in range(int(batch["mask"].sum())):
-        found = {t: (i[row], s[row]) for t, (i, s) in lists.items()}
-        yield self._write(requests[number], histories[number], found)
-        number += 1
+    scores = self._scores(batch)
+    nothing = np.full((size, 0), UNKNOWN, np.int32)
+    seen = batch["seen_ids"] if exclude_seen else nothing
+    lists = {
+      target: top_k(scores[target], k, seen if target == "items" else nothing)
+      for target in targets
+    }
+    # Rows are not in the order of requests.
+    rows = np.argsort(batch["question"][: len(requests)])
+    for row, request, history in zip(rows, requests, histories, strict=True):
+      found = {t: (i[row], s[row]) for t, (i, s) in lists.items()}
+      yield self._write(request, history, found)
 
   def _history(self, request: Request) -> list[tuple[str, int]]:
     """(item id, time) of each event, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,37 +15,41 @@ from tagrec_jax.evaluation import protocols
 COUNTS = np.array([5, 3, 2, 1, 1])
 
 
-def batches_of(target, seen, lengths, scores, size):
+def batches_of(target, seen, lengths, scores, size, order=None):
   """Questions in batches of `size`; the last is filled up with blank rows."""
+  order = np.arange(len(target)) if order is None else order
   for begin in range(0, len(target), size):
-    people = min(size, len(target) - begin)
+    chosen = order[begin : begin + size]
 
-    def rows(values, fill, begin=begin, people=people):
-      values = np.asarray(values)[begin : begin + people]
-      blank = np.full((size - people, *values.shape[1:]), fill, values.dtype)
-      return np.concatenate([values, blank])
+    def rows(values, fill, chosen=chosen):
+      values = np.asarray(values)[chosen]
+      shape = (size - len(chosen), *values.shape[1:])
+      return np.concatenate([values, np.full(shape, fill, values.dtype)])
 
     yield {
+      "question": rows(np.arange(len(target)), -1),
       "target_ids": rows(np.asarray(target, np.int32), -1),
       "seen_ids": rows(np.asarray(seen, np.int32), -1),
       "history_lengths": rows(np.asarray(lengths, np.int32), 0),
-      "mask": np.arange(size) < people,
       "scores": rows(np.asarray(scores, np.float32), 0),
     }
 
 
-def ask(batches, protocol=protocols.STRICT, **changes):
-  arguments = {
-    "protocol": protocol,
-    "cutoffs": (1, 2),
-    "bootstrap_samples": 50,
-    "seed": 0,
-    "item_counts": COUNTS,
-    "passport": {"model": "given", "fingerprint": "abc"},
-  }
-  return evaluation.evaluate(
-    lambda batch: batch["scores"], batches, **{**arguments, **changes}
-  )
+RULES = evaluation.Rules(
+  cutoffs=(1, 2),
+  bootstrap_samples=50,
+  seed=0,
+  passport={"model": "given", "fingerprint": "abc"},
+)
+
+
+def given(batch):
+  return batch["scores"]
+
+
+def ask(batches, protocol=protocols.STRICT, counts=COUNTS, rules=RULES):
+  meter = evaluation.ItemMeter(rules, protocol=protocol, item_counts=counts)
+  return evaluation.evaluate(given, batches, meter)
 
 
 SCORES = [
@@ -82,7 +87,7 @@ def test_other_protocols_are_other_numbers():
   assert unmasked.people["repeats"] == 1
 
 
-def test_a_batch_size_changes_nothing():
+def test_size_and_order_of_batches_change_nothing():
   random = np.random.default_rng(0)
   questions = (
     random.integers(-1, 5, 23),
@@ -90,7 +95,16 @@ def test_a_batch_size_changes_nothing():
     random.integers(0, 30, 23),
     random.normal(size=(23, 5)),
   )
-  first, *others = (ask(batches_of(*questions, n)) for n in (23, 1, 4, 50))
+  first, *others = (
+    ask(batches_of(*questions, size, order))
+    for size, order in (
+      (23, None),
+      (1, None),
+      (4, None),
+      (50, None),
+      (4, random.permutation(23)),
+    )
+  )
   for other in others:
     assert other.to_json() == first.to_json()
     np.testing.assert_array_equal(other.ranks_PM, first.ranks_PM)
@@ -141,14 +155,17 @@ def test_a_report_that_cannot_be_written(tmp_path):
 
 
 def test_no_intervals():
-  report = ask(batches_of(*QUESTIONS, 4), bootstrap_samples=0)
+  report = ask(
+    batches_of(*QUESTIONS, 4),
+    rules=dataclasses.replace(RULES, bootstrap_samples=0),
+  )
   assert report.intervals == {}
   assert report.passport["bootstrap"] == "no intervals"
 
 
 def test_nobody_to_ask():
   batch = next(batches_of(*QUESTIONS, 4))
-  batch["mask"][:] = False
+  batch["question"][:] = -1
   for batches in ([], [batch]):
     with pytest.raises(UserError, match="found no person to ask"):
       ask(batches)
@@ -156,23 +173,15 @@ def test_nobody_to_ask():
 
 def test_scores_of_another_catalogue():
   with pytest.raises(UserError, match=r"shape \(4, 5\), expected \(4, 6\)"):
-    ask(batches_of(*QUESTIONS, 4), item_counts=np.ones(6, int))
+    ask(batches_of(*QUESTIONS, 4), counts=np.ones(6, int))
 
 
 TAGS_OF_ITEM = np.array([[0, 1], [2, -1], [-1, -1]], np.int32)
 
 
 def ask_tags(batches, tags=TAGS_OF_ITEM):
-  return evaluation.evaluate_tags(
-    lambda batch: batch["scores"],
-    batches,
-    tags,
-    num_tags=3,
-    cutoffs=(1, 2),
-    bootstrap_samples=50,
-    seed=0,
-    passport={"model": "given"},
-  )
+  meter = evaluation.TagMeter(RULES, tags_of_item=tags, num_tags=3)
+  return evaluation.evaluate(given, batches, meter)
 
 
 def test_tags_hand_worked():

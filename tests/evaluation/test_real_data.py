@@ -30,18 +30,24 @@ def dataset(data_folder, settings):
   return prepare(S3Rec(str(data_folder / "lastfm"), "LastFM"), settings.data)
 
 
+def rules(cutoff: int, bootstrap_samples: int) -> evaluation.Rules:
+  return evaluation.Rules((cutoff,), bootstrap_samples, seed=0, passport={})
+
+
+def batches(dataset, settings):
+  return question_batches(
+    dataset, dataset.valid, settings.pipeline, batch_people=256
+  )
+
+
 def ask(dataset, settings, baseline, protocol=protocols.STRICT):
-  return evaluation.evaluate(
-    baseline.fit(dataset),
-    question_batches(
-      dataset, dataset.valid, settings.pipeline, batch_people=256
-    ),
+  meter = evaluation.ItemMeter(
+    rules(10, 200),
     protocol=protocol,
-    cutoffs=(10,),
-    bootstrap_samples=200,
-    seed=0,
     item_counts=scorers.item_counts(dataset),
-    passport={"data": dataset.name, "fingerprint": dataset.fingerprint},
+  )
+  return evaluation.evaluate(
+    baseline.fit(dataset), batches(dataset, settings), meter
   )
 
 
@@ -89,17 +95,14 @@ def test_seen_items_at_zero_change_scores_that_may_be_negative(
 
 def test_own_tags_beat_the_tags_of_everybody(dataset, settings):
   precision = [
-    evaluation.evaluate_tags(
+    evaluation.evaluate(
       baseline.fit(dataset),
-      question_batches(
-        dataset, dataset.valid, settings.pipeline, batch_people=256
+      batches(dataset, settings),
+      evaluation.TagMeter(
+        rules(5, 0),
+        tags_of_item=dataset.product["tags"],
+        num_tags=dataset.spec.num_tags,
       ),
-      dataset.product["tags"],
-      num_tags=dataset.spec.num_tags,
-      cutoffs=(5,),
-      bootstrap_samples=0,
-      seed=0,
-      passport={},
     ).metrics["precision@5"]
     for baseline in (tags.TagPopularity(), tags.PersonTagPopularity())
   ]

@@ -67,21 +67,43 @@ def test_a_new_person_and_nobody(recommender, model):
   assert answers[0]["unknown"] == ["new"]
   assert answers[1]["items"][0]["id"] == "1"
   (batch,) = model.batches
+  nobody, new = np.argsort(-batch["question"])
   np.testing.assert_array_equal(
-    batch["history_ids"][0, :3], [BEGIN, 1, UNKNOWN]
+    batch["history_ids"][new, :3], [BEGIN, 1, UNKNOWN]
   )
-  assert batch["moment_hour"][0, batch["last"][0]] == 7
-  assert batch["moment_hour"][1, batch["last"][1]] == UNKNOWN
+  assert batch["moment_hour"][new, batch["last"][new]] == 7
+  assert batch["moment_hour"][nobody, batch["last"][nobody]] == UNKNOWN
   assert (batch["person_gender"] == UNKNOWN).all()
 
 
 def test_person_features_follow_the_person(recommender, model):
   list(recommender.answer([Request("b"), Request("a")]))
   (batch,) = model.batches
-  rows = np.arange(2)
+  rows = np.argsort(batch["question"])
   np.testing.assert_array_equal(
-    batch["person_gender"][rows, batch["last"]], [0, 1]
+    batch["person_gender"][rows, batch["last"][rows]], [0, 1]
   )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_answers_come_in_the_order_of_requests(model, size):
+  settings = dataclasses.replace(
+    SETTINGS,
+    evaluation=dataclasses.replace(SETTINGS.evaluation, batch_people=size),
+  )
+  recommender = Recommender(model, made_dataset(), settings)
+  # The best is what comes after the last of 4, 1, 3, 0 and 2 films.
+  lengths = [4, 1, 3, 0, 2]
+  asked = [
+    Request(history=tuple(Taken(str(1 + n)) for n in range(length)))
+    for length in lengths
+  ]
+  best = [a["items"][0]["id"] for a in recommender.answer(asked, k=1)]
+  assert best == [str(1 + length) for length in lengths]
+
+
+def test_no_request_has_no_answer(recommender):
+  assert list(recommender.answer([])) == []
 
 
 def test_seen_films_come_back_only_when_asked_for(recommender):
