@@ -74,7 +74,7 @@ def _backward(
     scaled_DN = scaled(queries_ND, slope_N)
 
     def tile(sums, start):
-      grads_ND, table_DC = sums
+      grads_ND, table_CD, table_C = sums
       first, rows_CD, part_C = _part(start, part, vectors_CD, bias_C)
       rows_CD = rows_CD.astype(dtype)
       products_NC = dot("ND,CD->NC", queries_ND, rows_CD)
@@ -82,18 +82,18 @@ def _backward(
       p_NC = p_NC.astype(dtype)
       grads_ND += dot("NC,CD->ND", p_NC, rows_CD)
       share_DC = dot("DN,NC->DC", scaled_DN, p_NC)
-      share_DC += lax.dynamic_slice_in_dim(table_DC, first, part, 1)
-      table_DC = lax.dynamic_update_slice_in_dim(table_DC, share_DC, first, 1)
-      return (grads_ND, table_DC), None
+      # The gradient is built where it will stay: it may be all that fits.
+      table_CD = _added(table_CD, share_DC[:D].T, first)
+      return (grads_ND, table_CD, _added(table_C, share_DC[D], first)), None
 
-    start = jnp.zeros((B * T, D)), jnp.zeros((D + 1, C))
+    start = jnp.zeros((B * T, D)), jnp.zeros((C, D)), jnp.zeros(C)
     sums, _ = lax.scan(tile, start, jnp.arange(0, C, part))
     grads_ND = split.sum_over_catalogue(sums[0]) * slope_N[:, None]
-    table_DC = split.sum_over_batch(sums[1])
+    table_CD, table_C = split.sum_over_batch(sums[1:])
     return (
       grads_ND.reshape(B, T, D).astype(dtype),
-      table_DC[:D].T.astype(vectors_CD.dtype),
-      table_DC[D].astype(bias_C.dtype),
+      table_CD.astype(vectors_CD.dtype),
+      table_C.astype(bias_C.dtype),
     )
 
   run = split.run(local, "BCCBB", "BCC")
@@ -124,6 +124,12 @@ def _sums(
   start = lowest_N, jnp.zeros((N,))
   state, _ = lax.scan(tile, start, jnp.arange(0, C, part))
   return state
+
+
+def _added(table: jax.Array, share: jax.Array, first: jax.Array) -> jax.Array:
+  """The table with a share added to some of its rows."""
+  share += lax.dynamic_slice_in_dim(table, first, share.shape[0])
+  return lax.dynamic_update_slice_in_dim(table, share, first, 0)
 
 
 def _part(

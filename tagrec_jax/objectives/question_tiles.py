@@ -150,7 +150,9 @@ def _looker(
 
   def look(queries_ND, right_N, column_N):
     products_NC = dot("ND,CD->NC", queries_ND, vectors_CD)
-    return Tile(products_NC, bias_C, right_N, column_N - before, small, axes)
+    column_N = column_N - before
+    dtype = queries_ND.dtype
+    return Tile(products_NC, bias_C, right_N, column_N, dtype, small, axes)
 
   return look
 

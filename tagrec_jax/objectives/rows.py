@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ class Tile:
     right_N: float32, the score of the right answer, or of all of them.
     column_N: int32, which column is the right answer itself; a number that is
       no column where none is.
+    dtype: of the products to come, to which slopes are rounded.
     small: whether |score| <= SMALL is known to hold, for all of them.
     axes: mesh axes over which the rest of the columns is spread, if any.
   """
@@ -37,6 +39,7 @@ class Tile:
   bias_C: jax.Array
   right_N: jax.Array
   column_N: jax.Array
+  dtype: Any
   small: jax.Array
   axes: tuple[str, ...]
 
@@ -54,6 +57,14 @@ class Tile:
     """Over all columns, also those that other devices hold."""
     sum_N = jnp.sum(x_NC, axis=1, dtype=jnp.float32)
     return lax.psum(sum_N, self.axes) if self.axes else sum_N
+
+  def exp(self, shift_N: jax.Array) -> jax.Array:
+    """exp(score - shift), already rounded.
+
+    Sums are taken of what it gives: one pass less over float32, and
+    probabilities that add up to 1 as they are used.
+    """
+    return jnp.exp(self.scores_NC - shift_N[:, None]).astype(self.dtype)
 
   def shift(self) -> jax.Array:
     """[N], to be taken off scores so that their exp does not overflow.
@@ -83,7 +94,7 @@ def softmax(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
   """log Σ exp(score) - right."""
   shift_N = tile.shift()
-  slopes_NC = jnp.exp(tile.scores_NC - shift_N[:, None])
+  slopes_NC = tile.exp(shift_N)
   sum_N = tile.sum(slopes_NC)
   value_N = shift_N + jnp.log(sum_N) - tile.right_N
   return value_N, slopes_NC, 1.0 / sum_N, -jnp.ones_like(sum_N)

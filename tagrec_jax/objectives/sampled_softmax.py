@@ -68,8 +68,7 @@ def _against_negatives(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
   """log(exp(right) + Σ exp(wrong)) - right."""
   shift_N = tile.shift()
-  slopes_NC = jnp.exp(tile.scores_NC - shift_N[:, None])
-  slopes_NC = jnp.where(tile.wrong_NC, slopes_NC, 0.0)
+  slopes_NC = jnp.where(tile.wrong_NC, tile.exp(shift_N), 0)
   right_N = jnp.exp(tile.right_N - shift_N)
   sum_N = right_N + tile.sum(slopes_NC)
   value_N = shift_N + jnp.log(sum_N) - tile.right_N

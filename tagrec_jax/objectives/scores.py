@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,13 +40,16 @@ def label_scores(
   Scores are linear in the vectors, so the labels' vectors are added first.
   """
   split = dataclasses.replace(Split.of(queries_BTD, vectors_CD), catalogue=())
-  sum_BTD, bias_BT = _label_sums(split, vectors_CD, bias_C, targets_BTM)
+  sum_BTD, bias_BT = _label_sums(
+    split, queries_BTD.dtype, vectors_CD, bias_C, targets_BTM
+  )
   return jnp.sum(queries_BTD.astype(jnp.float32) * sum_BTD, axis=-1) + bias_BT
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _label_sums(
   split: Split,
+  dtype: Any,
   vectors_CD: jax.Array,
   bias_C: jax.Array,
   targets_BTM: jax.Array,
@@ -54,13 +58,17 @@ def _label_sums(
 
   An array [B, T, M, D] is never made, and devices add up the gradient of the
   table once, not for each label.
+
+  Args:
+    dtype: that vectors are rounded to, as for all other scores.
   """
   del split
   B, T, _ = targets_BTM.shape
 
   def add(sums, targets_BT):
     rows_BT, member_BT = _rows(targets_BT)
-    sum_BTD = sums[0] + vectors_CD[rows_BT] * member_BT[..., None]
+    rows_BTD = vectors_CD[rows_BT].astype(dtype).astype(jnp.float32)
+    sum_BTD = sums[0] + rows_BTD * member_BT[..., None]
     return (sum_BTD, sums[1] + bias_C[rows_BT] * member_BT), None
 
   start = jnp.zeros((B, T, vectors_CD.shape[1])), jnp.zeros((B, T))
@@ -69,19 +77,22 @@ def _label_sums(
 
 def _forward(
   split: Split,
+  dtype: Any,
   vectors_CD: jax.Array,
   bias_C: jax.Array,
   targets_BTM: jax.Array,
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...]]:
-  sums = _label_sums(split, vectors_CD, bias_C, targets_BTM)
+  sums = _label_sums(split, dtype, vectors_CD, bias_C, targets_BTM)
   return sums, (vectors_CD, bias_C, targets_BTM)
 
 
 def _backward(
   split: Split,
+  dtype: Any,
   saved: tuple[jax.Array, ...],
   cotangents: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array, None]:
+  del dtype
   vectors_CD, bias_C, targets_BTM = saved
 
   def local(grad_BTD, grad_BT, targets_BTM):

@@ -25,13 +25,14 @@ class Tiling:
   A tile of questions is best when it stays in the cache, but not with few
   questions: for each tile a table of gradients [C, D] is added up. So it takes
   `cache_bytes` or `questions`, whatever is more, and at most `most_bytes`.
-  Where not even half as many questions fit, a softmax goes over to tiles of
-  the catalogue. Measured on a CPU with 32 MB of L3.
+  Where not that many questions fit, a softmax goes over to tiles of the
+  catalogue, of `cache_bytes` or `entries`, whatever is more. Measured on a CPU with 32 MB of L3.
   """
 
   cache_bytes: int = 8 * 2**20
-  most_bytes: int = 64 * 2**20
+  most_bytes: int = 24 * 2**20
   questions: int = 128
+  entries: int = 256
 
 
 DEFAULT = Tiling()
@@ -64,12 +65,13 @@ def total(
   scored = queries_BTD, vectors_CD, bias_C
   wanted = max(tiling.questions, tiling.cache_bytes // (4 * catalogue))
   fitting = min(wanted, questions, tiling.most_bytes // (4 * catalogue))
-  enough = fitting >= max(local_rows, min(questions, tiling.questions // 2))
+  enough = fitting >= max(local_rows, min(questions, tiling.questions))
   if enough or row is not rows.softmax:
     if column_BT is None:
       column_BT = jnp.full(right_BT.shape, -1, jnp.int32)
     asked = right_BT, column_BT, weights_BT
     return question_tiles(row, fitting, split, *scored, *asked)
-  part = max(1, min(catalogue, tiling.cache_bytes // (4 * questions)))
+  part = max(tiling.entries, tiling.cache_bytes // (4 * questions))
+  part = min(part, catalogue)
   log_sum = catalogue_tiles(part, split, *scored, weights_BT)
   return log_sum - jnp.sum(right_BT * weights_BT)

@@ -222,7 +222,7 @@ def _scores(query: Query, last_B: Array) -> Float[Array, "B C"]:
   scores_BC = jnp.einsum(
     "BD,CD->BC",
     query_BD,
-    query.vectors_CD,
+    query.vectors_CD.astype(query_BD.dtype),
     preferred_element_type=jnp.float32,
   )
   return scores_BC + query.bias_C[None]

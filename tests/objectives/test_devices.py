@@ -23,7 +23,7 @@ from tagrec_jax.objectives.tiles import Tiling
 
 B, T, D, C, M = 8, 24, 6, 50, 3
 QUESTIONS = Tiling(cache_bytes=1, questions=10)
-CATALOGUE = Tiling(cache_bytes=1000, most_bytes=1)
+CATALOGUE = Tiling(cache_bytes=1000, most_bytes=1, entries=1)
 OBJECTIVES = {
   "question_tiles": (Softmax(0.1, QUESTIONS), 0),
   "catalogue_tiles": (Softmax(0.1, CATALOGUE), 0),

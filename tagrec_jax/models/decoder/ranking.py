@@ -18,8 +18,9 @@ from tagrec_jax.layers import param
 class Query:
   """Scores over a catalogue, not yet multiplied out.
 
-  score[b, t, c] = query[b, t] · vectors[c] + bias[c]; objectives and top-k
-  search tile this product, so that no [B, T, C] array has to exist.
+  score[b, t, c] = query[b, t] · vectors[c] + bias[c], a product in the dtype of
+  the query; objectives and top-k search tile it, so that no [B, T, C] array has
+  to exist. Vectors are float32, or their gradient would be rounded.
   """
 
   query_BTD: Float[Array, "B T D"]
@@ -88,8 +89,5 @@ class RankingDecoder(nnx.Module):
     query_BTD, vectors_CD = query.query_BTD, query.vectors_CD
     if self.cosine:
       query_BTD, vectors_CD = _unit(query_BTD), _unit(vectors_CD)
-    return Query(
-      (query_BTD / self.temperature).astype(dtype),
-      vectors_CD.astype(dtype),
-      query.bias_C,
-    )
+    query_BTD = (query_BTD / self.temperature).astype(dtype)
+    return Query(query_BTD, vectors_CD, query.bias_C)
