@@ -59,7 +59,7 @@ class Tile:
     return lax.psum(sum_N, self.axes) if self.axes else sum_N
 
   def exp(self, shift_N: jax.Array) -> jax.Array:
-    """exp(score - shift), already rounded.
+    """The exp of score - shift, already rounded.
 
     Sums are taken of what it gives: one pass less over float32, and
     probabilities that add up to 1 as they are used.

@@ -26,7 +26,8 @@ class Tiling:
   questions: for each tile a table of gradients [C, D] is added up. So it takes
   `cache_bytes` or `questions`, whatever is more, and at most `most_bytes`.
   Where not that many questions fit, a softmax goes over to tiles of the
-  catalogue, of `cache_bytes` or `entries`, whatever is more. Measured on a CPU with 32 MB of L3.
+  catalogue, of `cache_bytes` or `entries`, whatever is more. Measured on a CPU
+  with 32 MB of L3.
   """
 
   cache_bytes: int = 8 * 2**20

@@ -14,7 +14,6 @@ from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.sources.storefront import Storefront
-from tagrec_jax.training.parallel import JitBackend
 from tagrec_jax.training.step import make_train_step
 
 
