@@ -12,6 +12,7 @@ import pytest
 from configs import quickstart
 from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.rng import named_key
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.sources.storefront import Storefront
 from tagrec_jax.training.step import make_train_step
@@ -97,7 +98,7 @@ def run(settings, dataset, steps=3):
   state = jax.jit(lambda: _new_state(recipe))()
   for number in range(steps):
     batch = make_batch(dataset, settings, number)
-    state, report = step(state, batch, jax.random.key(0))
+    state, report = step(state, batch, named_key(settings.seed, "train"))
   return jax.device_get((state, report))
 
 
@@ -144,6 +145,37 @@ def test_adam_leaves_rows_that_are_not_read_as_they_are(dataset):
       changed = np.any(old != new, axis=tuple(range(1, old.ndim)))
       assert (changed == read[:-1]).mean() > 0.95
       assert not changed[~read[:-1]].any()
+
+
+@pytest.mark.parametrize(
+  ("kind", "preset", "sizes"),
+  [
+    ("jit", "fsdp_tensor", (2, 2, 2)),
+    pytest.param("pmap", "data", (-1, 1, 1), marks=pytest.mark.nightly),
+  ],
+)
+def test_layouts_agree_with_one_device(dataset, kind, preset, sizes):
+  """Also where the table of products is split over devices."""
+  settings = make_settings(name="sgd", tables="lazy", learning_rate=0.1)
+  wanted, _ = run(settings, dataset)
+  axes = dict(zip(("data", "fsdp", "tensor"), sizes, strict=True))
+  sharding = dataclasses.replace(
+    settings.sharding, backend=kind, preset=preset, **axes
+  )
+  settings = dataclasses.replace(settings, sharding=sharding)
+  recipe = build.recipe(settings, build.model(settings, dataset))
+  backend = build.backend(settings, recipe)
+  batches = build.train_batches(settings, dataset, backend.host_share)
+  state = backend.init_state()
+  for number in range(3):
+    placed = backend.place_batches([batches(number)])
+    state, _ = backend.train_steps(state, placed)
+  found = jax.device_get(backend.saved(state))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+    found.params,
+    wanted.params,
+  )
 
 
 @pytest.mark.parametrize(
