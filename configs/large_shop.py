@@ -1,12 +1,14 @@
 """A made-up shop with a catalogue of a million products and 100,000 tags.
 
-What: 250,000 people, 1,021,000 of 1,250,000 products are in training, of
-  100,000 kinds; held out are the events of the last days, a thousandth of all.
+What: 250,000 people with 20 events each; of 1,250,000 products 1,044,000 are in
+  training, of 100,000 kinds. The last 2,500 events of all are test, the 2,500
+  before them valid.
 Source: tagrec_jax/data/sources/storefront.py; SASRec (Kang & McAuley 2018) with
   sampled softmax and product vectors of id and tags.
 Run: python -m experiments.train --config=configs/large_shop.py \
   --workdir=runs/large_shop
-Expect: to fit into 8 GB of memory; clearly above popularity.
+Expect: to fit into 6 GB of memory; recall@10 far above popularity, above Markov
+  (.08), below the best there can be (.66, by `Storefront.best_scores`).
 Measured: not yet measured.
 """
 
@@ -23,9 +25,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.data.shop_people = 250_000
   config.data.shop_items = 1_250_000
   config.data.shop_tags = 100_000
-  # Each question is ranked over the whole catalogue: there are 5,000 of them.
+  # Each question is ranked over the whole catalogue, so there are but few.
   config.data.split = "global_time"
-  config.data.held_out_fraction = 0.001
+  config.data.held_out_fraction = 0.0005
   config.data.text_vocabulary = 0
 
   config.pipeline.max_history = 20
