@@ -21,19 +21,31 @@ from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.rng import named_key
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.decoding import topk
+from tagrec_jax.objectives.softmax import Softmax
 from tagrec_jax.run.measure import Asker, Measure
 from tagrec_jax.training import loop
+from tagrec_jax.training.state import new_state
+from tagrec_jax.training.step import make_train_step
 from tagrec_jax.training.writers import Writers
 
 LOG_EVERY = 10  # steps
 
 
-def training(folder: str, **changes: Any) -> Run:
-  """`training.loop` itself, from log to log; work is questions answered."""
+def training(
+  folder: str = "", made_up: Mapping[str, int] | None = None, **changes: Any
+) -> Run:
+  """`training.loop` itself, from log to log; work is questions answered.
+
+  Args:
+    made_up: data to use instead of the folder's, see `subject.made_up`.
+    changes: see `subject.settings`.
+  """
   host.keep_large_blocks()
   changes |= dict.fromkeys(("train__steps", "train__evaluate_every"), 10**8)
-  settings = subject.settings(folder, train__log_every=LOG_EVERY, **changes)
-  dataset = build.dataset(settings)
+  settings = subject.settings(
+    folder, **{"train__log_every": LOG_EVERY} | changes
+  )
+  dataset = subject.made_up(**made_up) if made_up else build.dataset(settings)
   model = build.model(settings, dataset)
   backend = build.backend(settings, build.recipe(settings, model))
   batches = build.train_batches(settings, dataset, backend.host_share)
@@ -84,6 +96,50 @@ def evaluation(folder: str, parameters: str) -> Run:
     return {"work": passes * report.people["people"], **metrics}
 
   return run
+
+
+def step_memory(made_up: Mapping[str, int], **changes: Any) -> Run:
+  """Bytes that one compiled update needs besides state and batch."""
+  settings = subject.settings("", **changes)
+  dataset = subject.made_up(**made_up)
+  recipe = build.recipe(settings, build.model(settings, dataset))
+  compiled = (
+    jax.jit(make_train_step(recipe), donate_argnums=0)
+    .lower(
+      jax.eval_shape(lambda: new_state(recipe)),
+      build.train_batches(settings, dataset, (0, 1))(0),
+      named_key(0, "train"),
+    )
+    .compile()
+  )
+  return _compiled_only(compiled)
+
+
+def loss_memory(rows: int, length: int, width: int, products: int) -> Run:
+  """Bytes that the softmax loss and its gradient need besides arguments."""
+
+  def loss(queries_BTD: Any, vectors_CD: Any, targets_BT: Any) -> Any:
+    bias_C = jnp.zeros(products)
+    return Softmax()(queries_BTD, vectors_CD, bias_C, targets_BT).mean()
+
+  def array(*shape: int, dtype: Any = jnp.float32) -> Any:
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+  compiled = (
+    jax.jit(jax.value_and_grad(loss, (0, 1)))
+    .lower(
+      array(rows, length, width),
+      array(products, width),
+      array(rows, length, dtype=jnp.int32),
+    )
+    .compile()
+  )
+  return _compiled_only(compiled)
+
+
+def _compiled_only(compiled: Any) -> Run:
+  size = compiled.memory_analysis().temp_size_in_bytes
+  return lambda _: {"work": 1, "temporary_bytes": size}
 
 
 def batches(folder: str, **changes: Any) -> Run:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from tagrec_jax.core.registry import Registry
 
-NAMES = ["training", "evaluation", "retrieval", "pipeline"]
+NAMES = [
+  "training",
+  "evaluation",
+  "retrieval",
+  "pipeline",
+  "catalogue",
+  "memory",
+  "history",
+]
 
 PARTS = Registry(
   "--parts", {name: f"experiments.benchmarks.{name}:run" for name in NAMES}

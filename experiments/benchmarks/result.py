@@ -68,8 +68,8 @@ class Result:
   """
 
   title: str
-  unit: str
   conditions: Mapping[str, Any]
+  unit: str = ""
   groups: Sequence[Sequence[Score]] = ()
   targets: Sequence[Target] = ()
   plots: Sequence[Plot] = ()
