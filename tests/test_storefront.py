@@ -63,7 +63,7 @@ def test_close_to_the_optimum_and_far_above_popularity():
   )
   measure = Measure(checked, dataset, "test", intervals=False)
   reports = measure.all(
-    Asker(model.scores).of(backend.answering(result.state))
+    Asker(model).of(backend.answering(result.state))
   )["items"]
   optimum = measure.items(best(dataset), "optimum").metrics
   for name in ("recall@10", "ndcg@10"):

@@ -87,7 +87,7 @@ def evaluation(folder: str, parameters: str) -> Run:
     leaves = [jnp.asarray(file[name]) for name in named_leaves(params)]
   params = jax.tree.unflatten(jax.tree.structure(params), leaves)
   measure = Measure(settings, dataset, "test", intervals=False)
-  scores = Asker(model.scores).of(params)
+  scores = Asker(model).of(params)
 
   def run(passes: int) -> dict[str, float]:
     for _ in range(passes):

@@ -53,7 +53,7 @@ class Recommender(nnx.Module):
   def __call__(
     self,
     batch: Batch,
-    product: Mapping[str, Array],
+    vectors_CD: Float[Array, "C D"],
     noise: Noise | None = None,
   ) -> dict[str, Query]:
     """Asks at every position.
@@ -61,13 +61,12 @@ class Recommender(nnx.Module):
     Args:
       batch: history_ids, history_segments, history_positions and the context
         features, each int32 [B, S].
-      product: feature name → array [C, ...].
+      vectors_CD: of the catalogue, as `products.vectors` makes them.
       noise: dropout while training, None to answer.
 
     Returns:
       target → the query at every position, T = S.
     """
-    vectors_CD = self.products.vectors(product)
     memory_BSD = self.encode(batch, vectors_CD, noise)
     return {
       target: decoder(memory_BSD, vectors_CD)

@@ -23,6 +23,7 @@ from tagrec_jax.evaluation.evaluate import (
 )
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.models.baselines.scorers import item_counts
+from tagrec_jax.tasks.next_item import NextItem
 
 Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 OURS = "tagrec_jax"
@@ -142,18 +143,20 @@ class Measure:
 class Asker:
   """The model compiled once, to be asked with any parameters."""
 
-  def __init__(self, scores: Callable[..., Any]):
-    self._compiled = jax.jit(scores)
+  def __init__(self, model: NextItem):
+    self._prepare = jax.jit(model.prepare)
+    self._scores = jax.jit(model.scores)
 
   def of(self, params: Any) -> Scores:
     """batch → target → scores [B, C]."""
     # What only the ranking reads stays on the host: the widths of `seen_ids`
     # differ between questions, and each would compile the model again.
     unread = ("question", "seen_ids", "target_ids", "history_lengths")
+    ready = self._prepare(params)
 
     def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
       read = {k: v for k, v in batch.items() if k not in unread}
-      return self._compiled(params, read)
+      return self._scores(ready, read)
 
     return ask
 

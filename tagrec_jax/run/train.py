@@ -69,7 +69,7 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
     dataset = build.dataset(settings)
     console.print(_data_table(settings, dataset))
     model = build.model(settings, dataset)
-    asker = Asker(model.scores)
+    asker = Asker(model)
     result = _train(settings, dataset, model, asker, folder, restore_step)
     if result.ending == "interrupted":
       say(f"saved; the same command goes on: {_command(workdir)}")

@@ -55,7 +55,7 @@ def load(workdir: str, which: str = "best") -> Trained:
   params, meta = restore_params(folder, model, which)
   where = f"checkpoint of step {meta['step']}"
   check_vocabularies(meta, vocabularies(dataset), where)
-  scores = Asker(model.scores).of(params)
+  scores = Asker(model).of(params)
   return Trained(settings, dataset, scores, meta["step"])
 
 

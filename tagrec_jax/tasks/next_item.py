@@ -25,6 +25,7 @@ from tagrec_jax.objectives.negatives import Negatives
 
 Batch = Mapping[str, Array]
 Params = dict[str, Any]
+Ready = tuple[Params, Array]
 
 
 @runtime_checkable
@@ -154,7 +155,8 @@ class NextItem:
       batch = {**batch, "history_ids": place(batch["history_ids"])}
       right["items"] = place(right["items"])
       drawn = drawn and drawn.moved(place)
-    queries = self._ask(params, batch, product, Noise(key, shard))
+    model = self._model(params)
+    queries = model(batch, model.products.vectors(product), Noise(key, shard))
     return {
       target: self._objectives[target](
         query.query_BTD,
@@ -166,13 +168,22 @@ class NextItem:
       for target, query in queries.items()
     }
 
+  def prepare(self, params: Params) -> Ready:
+    """The parameters, and what of the catalogue is the same for every batch."""
+    return params, self._model(params).products.vectors(self._product)
+
   def scores(
-    self, params: Params, batch: Batch
+    self, ready: Ready, batch: Batch
   ) -> dict[str, Float[Array, "B C"]]:
-    """target → scores of its catalogue, at the last position of each row."""
+    """target → scores of its catalogue, at the last position of each row.
+
+    Args:
+      ready: of `prepare`.
+    """
+    params, vectors_CD = ready
     answers = {
       target: _scores(query, batch["last"])
-      for target, query in self._ask(params, batch, self._product, None).items()
+      for target, query in self._model(params)(batch, vectors_CD).items()
     }
     if self._memory is not None and "items" in answers:
       remembered_BC = self._memory(batch["history_ids"])
@@ -181,15 +192,8 @@ class NextItem:
       )
     return answers
 
-  def _ask(
-    self,
-    params: Params,
-    batch: Batch,
-    product: Mapping[str, Array],
-    noise: Noise | None,
-  ) -> dict[str, Query]:
-    model = nnx.merge(self._graph, nnx.State(params))
-    return model(batch, product, noise)
+  def _model(self, params: Params) -> Recommender:
+    return nnx.merge(self._graph, nnx.State(params))
 
   def _draw(self, key: Array) -> Negatives | None:
     """The products a step draws, the same wherever they are asked for."""

@@ -81,8 +81,8 @@ class Model:
     self.graph, _ = nnx.split(nnx.eval_shape(make))
     self.params = jax.jit(lambda: nnx.to_pure_dict(nnx.state(make())))()
     self._ask = jax.jit(
-      lambda params, batch, noise_key: self.of(params)(
-        batch, CONTENT, None if noise_key is None else Noise(noise_key)
+      lambda params, batch, noise_key: _ask(
+        self.of(params), batch, None if noise_key is None else Noise(noise_key)
       )
     )
 
@@ -91,6 +91,10 @@ class Model:
 
   def ask(self, batch, noise_key=None):
     return self._ask(self.params, batch, noise_key)
+
+
+def _ask(model, batch, noise):
+  return model(batch, model.products.vectors(CONTENT), noise)
 
 
 @functools.cache
