@@ -127,6 +127,7 @@ class Process:
     except subprocess.TimeoutExpired:
       self._child.kill()
       self._child.wait()
+    self._out.close()
 
   def ready(self) -> dict[str, float]:
     """Waits until it is set up."""
@@ -145,11 +146,14 @@ class Process:
   def _in(self) -> Any:
     return self._child.stdin
 
+  @property
+  def _out(self) -> Any:
+    return self._child.stdout
+
   def _answer(self) -> dict[str, float]:
-    assert self._child.stdout is not None
     timer = threading.Timer(_PATIENCE, self._child.kill)
     timer.start()
-    line = self._child.stdout.readline()
+    line = self._out.readline()
     timer.cancel()
     if line:
       return json.loads(line)
