@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float
 
 Axes = tuple[str | None, ...]
 """Logical axis names, or None.
@@ -55,7 +56,7 @@ def linear(
     dtype: of the matmul; W and b are stored in float32.
     zero: start as the zero map, for corrections that begin without effect.
   """
-  return nnx.Linear(
+  return _Linear(
     inputs,
     outputs,
     use_bias=bias,
@@ -65,6 +66,22 @@ def linear(
     bias_metadata={"axes": axes[1:]},
     rngs=rngs,
   )
+
+
+class _Linear(nnx.Linear):
+  """The same map, laid out for XLA's CPU backend.
+
+  The gradient of W contracts the leading axes, at a third of the speed where
+  there are two of them; that of b is a sum over all tokens, which is slow in
+  bfloat16 and loses digits.
+  """
+
+  def __call__(self, x: Float[Array, "*any D"]) -> Float[Array, "*any E"]:
+    x_ND = x.reshape(-1, x.shape[-1]).astype(self.dtype)
+    y_NE = x_ND @ self.kernel[...].astype(self.dtype)
+    if self.bias is not None:
+      y_NE = y_NE.astype(jnp.float32) + self.bias[...][None]
+    return y_NE.astype(self.dtype).reshape(*x.shape[:-1], -1)
 
 
 def layer_norm(width: int, rngs: nnx.Rngs, *, dtype: Any) -> nnx.LayerNorm:
