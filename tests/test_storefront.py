@@ -62,9 +62,9 @@ def test_close_to_the_optimum_and_far_above_popularity():
     backend, build.train_batches(checked, dataset, (0, 1)), checked.train
   )
   measure = Measure(checked, dataset, "test", intervals=False)
-  reports = measure.all(
-    Asker(model).of(backend.answering(result.state))
-  )["items"]
+  reports = measure.all(Asker(model).of(backend.answering(result.state)))[
+    "items"
+  ]
   optimum = measure.items(best(dataset), "optimum").metrics
   for name in ("recall@10", "ndcg@10"):
     ours, popular = (reports[m].metrics[name] for m in (OURS, "popularity"))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.rotary import rotate
 
 
@@ -40,10 +40,8 @@ class SelfAttention(nnx.Module):
   ):
     self.heads = heads
     self.rotary = rotary
-    self.qkv = param.linear(
-      width, 3 * width, ("embed", "heads"), rngs, dtype=dtype
-    )
-    self.out = param.linear(width, width, ("heads", "embed"), rngs, dtype=dtype)
+    self.qkv = Linear(width, 3 * width, ("embed", "heads"), rngs, dtype=dtype)
+    self.out = Linear(width, width, ("heads", "embed"), rngs, dtype=dtype)
 
   def __call__(
     self,

@@ -7,6 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
 
 
 def lookup(
@@ -49,7 +50,7 @@ class Numbers(nnx.Module):
   """
 
   def __init__(self, count: int, width: int, rngs: nnx.Rngs):
-    self.map = param.linear(
+    self.map = Linear(
       2 * count, width, (None, "embed"), rngs, dtype=jnp.float32, bias=False
     )
 

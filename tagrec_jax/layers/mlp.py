@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
 
 
 class MLP(nnx.Module):
@@ -30,10 +30,8 @@ class MLP(nnx.Module):
   ):
     self.activation = activation
     inner = 2 * hidden if activation == "swiglu" else hidden
-    self.up = param.linear(width, inner, ("embed", "hidden"), rngs, dtype=dtype)
-    self.down = param.linear(
-      hidden, width, ("hidden", "embed"), rngs, dtype=dtype
-    )
+    self.up = Linear(width, inner, ("embed", "hidden"), rngs, dtype=dtype)
+    self.down = Linear(hidden, width, ("hidden", "embed"), rngs, dtype=dtype)
 
   def __call__(self, x: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
     up = self.up(x)

@@ -80,50 +80,53 @@ def make_train_step(
   ) -> tuple[TrainState, Report]:
     key = jax.random.fold_in(key, state.step)
     rows = recipe.rows(batch, key, axis_name) if recipe.rows else None
-    if rows is None or not recipe.lazy:
-      return update(state, batch, key, rows)
-    long = long_state(recipe, state)
-    after, report = update(take(long, state, rows), batch, key, rows)
-    return put(long, state, after, rows), report
-
-  def update(
-    state: TrainState,
-    batch: Mapping[str, Array],
-    key: Array,
-    rows: Array | None,
-  ) -> tuple[TrainState, Report]:
+    part = state
+    if rows is not None and recipe.lazy:
+      long = long_state(recipe, state)
+      part = take(long, state, rows)
     (loss, tasks), gradient = jax.value_and_grad(losses, has_aux=True)(
-      state.params, batch, key, rows
+      part.params, batch, key, rows
     )
-    loss, tasks, gradient = all_sum((loss, tasks, gradient))
-    updates, opt_state = recipe.optimizer.transform.update(
-      gradient, state.opt_state, state.params
-    )
-    squares_L = _squares(gradient)
-    norms = {
-      "gradient_norm": jnp.sqrt(squares_L.sum()),
-      "update_norm": jnp.sqrt(_squares(updates).sum()),
-    }
-    good = jnp.isfinite(loss + sum(norms.values()))
-    applied = state.step - state.skipped
-    after = _advance(recipe, state, updates, opt_state, good)
-    scalars = {
-      "loss": loss,
-      **norms,
-      "learning_rate": jnp.asarray(recipe.optimizer.schedule(applied)),
-    }
-    sums = {f"loss/{task}": value for task, value in tasks.items()}
-    sums |= {n: Sum(v, jnp.ones(())) for n, v in scalars.items()}
-    # One bad step must not spoil the means of the good ones around it.
-    sums = jax.tree.map(lambda x: jnp.where(good, x, jnp.zeros_like(x)), sums)
-    sums["skipped"] = Sum(jnp.where(good, 0.0, 1.0), jnp.ones(()))
-    bad_L = ~jnp.isfinite(squares_L)
-    bad_leaf = jnp.where(bad_L.any(), jnp.argmax(bad_L), -1)
-    return after, Report(
-      sums, after.skipped_in_row, after.last_skipped, bad_leaf
-    )
+    part, report = _update(recipe, part, *all_sum((loss, tasks, gradient)))
+    if rows is not None and recipe.lazy:
+      return put(long, state, part, rows), report
+    return part, report
 
   return step
+
+
+def _update(
+  recipe: Recipe,
+  state: TrainState,
+  loss: Array,
+  tasks: dict[str, Sum],
+  gradient: Any,
+) -> tuple[TrainState, Report]:
+  """Applies a gradient if all of it is finite, and tells of it."""
+  updates, opt_state = recipe.optimizer.transform.update(
+    gradient, state.opt_state, state.params
+  )
+  squares_L = _squares(gradient)
+  norms = {
+    "gradient_norm": jnp.sqrt(squares_L.sum()),
+    "update_norm": jnp.sqrt(_squares(updates).sum()),
+  }
+  good = jnp.isfinite(loss + sum(norms.values()))
+  applied = state.step - state.skipped
+  after = _advance(recipe, state, updates, opt_state, good)
+  scalars = {
+    "loss": loss,
+    **norms,
+    "learning_rate": jnp.asarray(recipe.optimizer.schedule(applied)),
+  }
+  sums = {f"loss/{task}": value for task, value in tasks.items()}
+  sums |= {n: Sum(v, jnp.ones(())) for n, v in scalars.items()}
+  # One bad step must not spoil the means of the good ones around it.
+  sums = jax.tree.map(lambda x: jnp.where(good, x, jnp.zeros_like(x)), sums)
+  sums["skipped"] = Sum(jnp.where(good, 0.0, 1.0), jnp.ones(()))
+  bad_L = ~jnp.isfinite(squares_L)
+  bad_leaf = jnp.where(bad_L.any(), jnp.argmax(bad_L), -1)
+  return after, Report(sums, after.skipped_in_row, after.last_skipped, bad_leaf)
 
 
 def _advance(

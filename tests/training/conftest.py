@@ -14,6 +14,7 @@ from flax import nnx
 from tagrec_jax.core.settings import OptimizerSettings, ShardingSettings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.sharding.mesh import make_mesh
 from tagrec_jax.training import optimizer as optimizers
@@ -40,10 +41,10 @@ class Tiny(nnx.Module):
   def __init__(self, rngs):
     make = {"rngs": rngs, "dtype": jnp.float32}
     self.items = param.table(CATALOGUE, WIDTH, ("products", "embed"), rngs)
-    self.up = param.linear(WIDTH, HIDDEN, ("embed", "hidden"), **make)
-    self.down = param.linear(HIDDEN, WIDTH, ("hidden", "embed"), **make)
+    self.up = Linear(WIDTH, HIDDEN, ("embed", "hidden"), **make)
+    self.down = Linear(HIDDEN, WIDTH, ("hidden", "embed"), **make)
     self.layers = nnx.List([param.layer_norm(WIDTH, rngs, dtype=jnp.float32)])
-    self.tags = param.linear(WIDTH, TAGS, ("embed", None), **make)
+    self.tags = Linear(WIDTH, TAGS, ("embed", None), **make)
 
   def __call__(self, ids_BS, noise):
     x_BSD = self.items[...][jnp.maximum(ids_BS, 0)]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
 
 
 @jax.tree_util.register_dataclass
@@ -40,7 +41,7 @@ class OwnCatalogue(nnx.Module):
     self, settings: ModelSettings, size: int, axis: str, rngs: nnx.Rngs
   ):
     width = settings.width
-    self.map = param.linear(
+    self.map = Linear(
       width,
       width,
       ("embed", None),

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Part, Spec, batch_key
-from tagrec_jax.layers import param
 from tagrec_jax.layers.embed import Classes
+from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise
 
 
@@ -35,7 +35,7 @@ class ContextCorrection(nnx.Module):
         if feature.name in names
       }
     )
-    self.film = param.linear(
+    self.film = Linear(
       width,
       2 * width,
       ("embed", None),

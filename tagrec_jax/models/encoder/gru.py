@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise, dropout
 
 
@@ -24,10 +25,10 @@ class GRULayer(nnx.Module):
 
   def __init__(self, width: int, rngs: nnx.Rngs, *, dtype: Any):
     self.width = width
-    self.inputs = param.linear(
+    self.inputs = Linear(
       width, 3 * width, ("embed", "hidden"), rngs, dtype=dtype
     )
-    self.recurrent = param.linear(
+    self.recurrent = Linear(
       width, 3 * width, ("embed", "hidden"), rngs, dtype=dtype
     )
 
