@@ -6,6 +6,7 @@ from tagrec_jax.core.registry import Registry
 
 NAMES = [
   "training",
+  "profile",
   "evaluation",
   "retrieval",
   "pipeline",

@@ -58,25 +58,28 @@ def keep(path: pathlib.Path, name: str, result: Result, where: Any) -> None:
 
 def show(console: Console, result: Result) -> None:
   """The tables of one part."""
-  for scores in result.groups:
+  for scores in () if result.floors else result.groups:
     console.print(_scores(result, scores))
   for plot in result.plots:
     console.print(_plot(result, plot))
+  if result.floors:
+    console.print(_floors(result))
   if result.targets:
     console.print(_targets(result.targets))
 
 
 def draw(path: pathlib.Path, result: Result) -> None:
-  """All of one part in one picture."""
+  """The curves of a part in one picture, or its bars if it has no curves."""
   # No pyplot: its global state is not ours to change.
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
-  count = len(result.groups) + len(result.plots)
+  groups = () if result.plots else result.groups
+  count = len(groups) + len(result.plots)
   figure = Figure(figsize=(7, 1 + 3 * count), layout="constrained")
   figure.suptitle(result.title)
   places = iter(figure.subplots(count, squeeze=False)[:, 0])
-  for scores in result.groups:
+  for scores in groups:
     _draw_scores(next(places), scores)
   for plot in result.plots:
     _draw_plot(next(places), plot)
@@ -114,6 +117,17 @@ def _plot(result: Result, plot: Plot) -> Table:
     at = [dict(zip(c.x, c.y, strict=True)).get(x) for c in plot.curves]
     cells = ["" if y is None else f"{y:,.4g}" for y in at]
     table.add_row(f"{x:,.0f}", *cells)
+  return table
+
+
+def _floors(result: Result) -> Table:
+  table = Table("", title=result.title)
+  for name in ("ms", "floor, ms", "ms / floor"):
+    table.add_column(name, justify="right")
+  for floor in result.floors:
+    ratio = floor.found / floor.least
+    numbers = f"{floor.found:.1f}", f"{floor.least:.1f}", f"{ratio:.1f}"
+    table.add_row(floor.piece, *numbers)
   return table
 
 

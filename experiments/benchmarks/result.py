@@ -55,6 +55,21 @@ class Plot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Floor:
+  """What a piece of work takes, and the least that it could.
+
+  Attributes:
+    piece: its name.
+    found: milliseconds.
+    least: milliseconds, at the machine's limits of operations and bytes.
+  """
+
+  piece: str
+  found: float
+  least: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Result:
   """One part.
 
@@ -65,6 +80,7 @@ class Result:
     groups: scores; a group has its own reference, the first of it.
     targets: promises.
     plots: curves.
+    floors: pieces of work beside their limits.
   """
 
   title: str
@@ -73,6 +89,7 @@ class Result:
   groups: Sequence[Sequence[Score]] = ()
   targets: Sequence[Target] = ()
   plots: Sequence[Plot] = ()
+  floors: Sequence[Floor] = ()
 
 
 def faster(

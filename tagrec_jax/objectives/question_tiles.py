@@ -175,10 +175,12 @@ def _bound(
 def _slices(tile_questions: int, *arrays_BT: jax.Array) -> Any:
   """Each [B, T, ...] as tiles [L, B · t, ...], zeros after the end of T.
 
-  Slices of T hold questions of every row, and are of one size.
+  Slices of T hold questions of every row, and are of one size: of up to half as
+  many tiles again as needed, the number that leaves the fewest zeros.
   """
   B, T = arrays_BT[0].shape[:2]
-  tiles = -(-T // max(1, min(T, tile_questions // B)))
+  fewest = -(-T // max(1, min(T, tile_questions // B)))
+  tiles = min(range(fewest, fewest * 3 // 2 + 1), key=lambda n: -T % n)
   t = -(-T // tiles)
 
   def slices(x_BT: jax.Array) -> jax.Array:

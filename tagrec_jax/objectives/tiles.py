@@ -30,7 +30,7 @@ class Tiling:
   with 32 MB of L3.
   """
 
-  cache_bytes: int = 8 * 2**20
+  cache_bytes: int = 16 * 2**20
   most_bytes: int = 24 * 2**20
   questions: int = 128
   entries: int = 256
