@@ -59,8 +59,8 @@ def question_batches(
 
 
 def _width(lengths: np.ndarray) -> int:
-  """The smallest of 8, 16, 32, ... that holds the longest."""
-  return 8 << max(0, int(lengths.max() - 1).bit_length() - 3)
+  """The smallest of 4, 8, 16, ... that holds the longest."""
+  return max(4, 1 << int(lengths.max() - 1).bit_length())
 
 
 def _padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
@@ -76,6 +76,8 @@ def _lists(
   lengths = last - first
   lists = np.full((num_rows, _width(lengths)), UNKNOWN, np.int32)
   row = np.repeat(np.arange(len(lengths)), lengths)
-  column = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+  column = np.arange(len(row)) - np.repeat(
+    np.cumsum(lengths) - lengths, lengths
+  )
   lists[row, column] = values[first[row] + column]
   return lists

@@ -156,7 +156,7 @@ def _best(scores_BC: Array, k: int) -> tuple[Array, Array]:
   """Indices and scores of the best min(k, C), best first."""
   catalogue = scores_BC.shape[1]
   # With this many the blocks are about as many as the members of the best k.
-  size = min(64, 2 ** int(math.log2(max(1, catalogue / k)) / 2))
+  size = min(64, 2 ** round(math.log2(max(1, catalogue / k)) / 2))
   if size < 16:  # then the detour costs as much as it saves
     best_BK, ids_BK = jax.lax.top_k(scores_BC, min(k, catalogue))
     return ids_BK.astype(jnp.int32), best_BK

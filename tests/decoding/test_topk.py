@@ -65,7 +65,7 @@ def test_ties_of_a_large_catalogue_are_stable():
 
 
 @hypothesis.given(
-  items=st.sampled_from([255, 256, 257, 1000, 4097]),
+  items=st.sampled_from([127, 256, 257, 1000, 4097]),
   k=st.integers(1, 4),
   common=st.sampled_from([1, 0.8, 0.3, 0.01]),
   gone=st.sampled_from([0, 1, 300]),
