@@ -50,13 +50,13 @@ def main(argv: Sequence[str]) -> None:
   workdir.mkdir(parents=True, exist_ok=True)
   bench = Bench(workdir, _FOLDER.value, _ROUNDS.value, _RECBOLE.value)
   console = Console()
+  if os.getloadavg()[0] > 0.3 * (os.cpu_count() or 1):
+    warn(
+      f"load {os.getloadavg()[0]:.1f}: others use this machine, which slows"
+      " contestants by unequal amounts"
+    )
   for name in _PARTS.value:
     where = report.conditions()
-    if where["load_before"] > 0.3 * (os.cpu_count() or 1):
-      warn(
-        f"load {where['load_before']:.1f}: others use this machine, which"
-        " slows contestants by unequal amounts"
-      )
     result = parts.PARTS[name](bench)
     report.keep(workdir / "benchmark.json", name, result, where)
     report.draw(workdir / f"{name}.png", result)

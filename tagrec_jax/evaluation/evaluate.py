@@ -168,30 +168,33 @@ def evaluate(
 
 
 class _Answers:
-  """Collects what is kept of each batch: a few numbers a person."""
+  """Collects what is kept of each batch: a few numbers a person.
+
+  The last batch is fetched when the next one comes, so that the next one is
+  made while the device still computes.
+  """
 
   def __init__(self):
     self._parts: list[tuple[np.ndarray, ...]] = []
+    self._last: tuple[tuple[Any, ...], np.ndarray] | None = None
 
   def add(
     self, batch: Batch, ranks: Any, lists_BK: Any, keep_B: np.ndarray
   ) -> None:
     """Ranks [B] or [B, M] and lists of those people who are kept."""
-    self._parts.append(
-      tuple(
-        np.asarray(array)[keep_B]
-        for array in (
-          batch["question"],
-          ranks,
-          lists_BK,
-          batch["target_ids"],
-          batch["history_lengths"],
-        )
-      )
-    )
+    self._fetch()
+    known = (batch[n] for n in ("target_ids", "history_lengths"))
+    self._last = (batch["question"], ranks, lists_BK, *known), keep_B
+
+  def _fetch(self) -> None:
+    if self._last is not None:
+      arrays, keep_B = self._last
+      self._parts.append(tuple(np.asarray(a)[keep_B] for a in arrays))
+      self._last = None
 
   def join(self, wanted: str) -> tuple[np.ndarray, ...]:
     """Ranks [P, M], lists, targets and history lengths by question."""
+    self._fetch()
     if not any(len(part[0]) for part in self._parts):
       raise UserError(
         "evaluation",
