@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from tagrec_jax.layers.linear import Linear
+from tagrec_jax.layers.positions import pick
 from tagrec_jax.layers.rotary import rotate
 
 
@@ -48,13 +49,16 @@ class SelfAttention(nnx.Module):
     x_BSD: Float[Array, "B S D"],
     mask_BTS: Bool[Array, "B S S"],
     positions_BS: Int[Array, "B S"],
-  ) -> Float[Array, "B S D"]:
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B T D"]:
+    """Mixes what each of the positions `asked_BT` may look at."""
     batch, size, width = x_BSD.shape
     shape = (batch, size, self.heads, 3 * width // self.heads)
     q_BTNH, k_BSNH, v_BSNH = jnp.split(self.qkv(x_BSD).reshape(shape), 3, -1)
     if self.rotary:
       q_BTNH = rotate(q_BTNH, positions_BS)
       k_BSNH = rotate(k_BSNH, positions_BS)
+    q_BTNH, mask_BTS = pick(q_BTNH, asked_BT), pick(mask_BTS, asked_BT)
     scale = q_BTNH.shape[-1] ** -0.5
     logits_BNTS = jnp.einsum(
       "BTNH,BSNH->BNTS",
@@ -66,4 +70,4 @@ class SelfAttention(nnx.Module):
     logits_BNTS = jnp.where(mask_BTS[:, None], logits_BNTS, -1e30)
     weights_BNTS = jax.nn.softmax(logits_BNTS).astype(x_BSD.dtype)
     mixed_BTNH = jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BSNH)
-    return self.out(mixed_BTNH.reshape(batch, size, width))
+    return self.out(mixed_BTNH.reshape(batch, -1, width))

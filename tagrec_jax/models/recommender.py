@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Spec
@@ -55,21 +55,23 @@ class Recommender(nnx.Module):
     batch: Batch,
     vectors_CD: Float[Array, "C D"],
     noise: Noise | None = None,
+    asked_BT: Int[Array, "B T"] | None = None,
   ) -> dict[str, Query]:
-    """Asks at every position.
+    """Asks at every position, or at some.
 
     Args:
       batch: history_ids, history_segments, history_positions and the context
         features, each int32 [B, S].
       vectors_CD: of the catalogue, as `products.vectors` makes them.
       noise: dropout while training, None to answer.
+      asked_BT: the positions asked at; None for all, T = S.
 
     Returns:
-      target → the query at every position, T = S.
+      target → the query at each position asked.
     """
-    memory_BSD = self.encode(batch, vectors_CD, noise)
+    memory_BTD = self.encode(batch, vectors_CD, noise, asked_BT)
     return {
-      target: decoder(memory_BSD, vectors_CD)
+      target: decoder(memory_BTD, vectors_CD)
       for target, decoder in zip(self.targets, self.decoders, strict=True)
     }
 
@@ -78,10 +80,15 @@ class Recommender(nnx.Module):
     batch: Batch,
     vectors_CD: Float[Array, "C D"],
     noise: Noise | None,
-  ) -> Float[Array, "B S D"]:
-    """The interest at every position, corrected by the moment and person."""
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B T D"]:
+    """The interest where asked, corrected by the moment and person."""
     x_BSD = self.products.read(vectors_CD, batch["history_ids"])
-    memory_BSD = self.history(
-      x_BSD, batch["history_segments"], batch["history_positions"], noise
+    memory_BTD = self.history(
+      x_BSD,
+      batch["history_segments"],
+      batch["history_positions"],
+      noise,
+      asked_BT,
     )
-    return self.context(memory_BSD, batch, noise)
+    return self.context(memory_BTD, batch, noise, asked_BT)

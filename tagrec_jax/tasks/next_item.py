@@ -181,10 +181,10 @@ class NextItem:
       ready: of `prepare`.
     """
     params, vectors_CD = ready
-    answers = {
-      target: _scores(query, batch["last"])
-      for target, query in self._model(params)(batch, vectors_CD).items()
-    }
+    queries = self._model(params)(
+      batch, vectors_CD, asked_BT=batch["last"][:, None]
+    )
+    answers = {target: _scores(query) for target, query in queries.items()}
     if self._memory is not None and "items" in answers:
       remembered_BC = self._memory(batch["history_ids"])
       answers["items"] = interpolate(
@@ -221,8 +221,8 @@ def _place(
   return jnp.where(ids < 0, ids, places)
 
 
-def _scores(query: Query, last_B: Array) -> Float[Array, "B C"]:
-  query_BD = query.query_BTD[jnp.arange(last_B.shape[0]), last_B]
+def _scores(query: Query) -> Float[Array, "B C"]:
+  query_BD = query.query_BTD[:, 0]
   scores_BC = jnp.einsum(
     "BD,CD->BC",
     query_BD,

@@ -120,6 +120,24 @@ def influence(model: Model) -> np.ndarray:
   return np.abs(jacobian(model.params)).sum((1, 3))
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_asking_at_some_positions_answers_as_asking_at_all(encoder):
+  model, batch = model_of(encoder), make_batch()
+  asked_BT = jnp.array([[5, 2]])
+
+  @jax.jit
+  def some(params):
+    model_ = model.of(params)
+    vectors_CD = model_.products.vectors(CONTENT)
+    return model_(batch, vectors_CD, asked_BT=asked_BT)
+
+  every = model.ask(batch)
+  for target, query in some(model.params).items():
+    np.testing.assert_allclose(
+      query.query_BTD, every[target].query_BTD[:, [5, 2]], atol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
   ("encoder", "positions"),
   [

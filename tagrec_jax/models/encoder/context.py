@@ -13,6 +13,7 @@ from tagrec_jax.data.spec import Part, Spec, batch_key
 from tagrec_jax.layers.embed import Classes
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise
+from tagrec_jax.layers.positions import pick
 
 
 class ContextCorrection(nnx.Module):
@@ -50,8 +51,11 @@ class ContextCorrection(nnx.Module):
     interest_BTD: Float[Array, "B T D"],
     batch: Mapping[str, Int[Array, "..."]],
     noise: Noise | None,
+    asked_BT: Int[Array, "B T"] | None = None,
   ) -> Float[Array, "B T D"]:
-    vectors = [embed(batch[key]) for key, embed in self.classes.items()]
+    vectors = [
+      embed(pick(batch[key], asked_BT)) for key, embed in self.classes.items()
+    ]
     if not vectors:
       return interest_BTD
     context_BTD = sum(vectors[1:], start=vectors[0])

@@ -13,6 +13,7 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise, dropout
+from tagrec_jax.layers.positions import pick
 
 
 class GRULayer(nnx.Module):
@@ -75,10 +76,15 @@ class GRUHistory(nnx.Module):
     segments_BS: Int[Array, "B S"],
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
-  ) -> Float[Array, "B S D"]:
-    """The interest after each event, from it and the same person's earlier."""
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B T D"]:
+    """The interest after each event, from it and the same person's earlier.
+
+    Args:
+      asked_BT: the only positions to answer for, None for all.
+    """
     del segments_BS  # a segment starts where the position is 0
     x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
     for layer in self.layers:
       x_BSD = dropout(layer(x_BSD, positions_BS), self.rate, noise)
-    return self.norm(x_BSD)
+    return self.norm(pick(x_BSD, asked_BT))

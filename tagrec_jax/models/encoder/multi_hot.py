@@ -11,6 +11,7 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
 from tagrec_jax.layers.attention import packed_causal_mask
 from tagrec_jax.layers.noise import Noise, dropout
+from tagrec_jax.layers.positions import pick
 
 
 class MultiHotHistory(nnx.Module):
@@ -33,10 +34,16 @@ class MultiHotHistory(nnx.Module):
     segments_BS: Int[Array, "B S"],
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
-  ) -> Float[Array, "B S D"]:
-    """The interest after each event, from it and the same person's earlier."""
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B T D"]:
+    """The interest after each event, from it and the same person's earlier.
+
+    Args:
+      asked_BT: the only positions to answer for, None for all.
+    """
     del positions_BS
-    mask_BTS = packed_causal_mask(segments_BS).astype(x_BSD.dtype)
+    mask_BTS = pick(packed_causal_mask(segments_BS), asked_BT)
+    mask_BTS = mask_BTS.astype(x_BSD.dtype)
     total_BTD = jnp.einsum("BTS,BSD->BTD", mask_BTS, x_BSD)
     hidden_BTD = jax.nn.relu(total_BTD + self.bias[...][None, None])
     return dropout(hidden_BTD, self.rate, noise)

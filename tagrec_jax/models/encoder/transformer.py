@@ -12,6 +12,7 @@ from tagrec_jax.layers.attention import SelfAttention, packed_causal_mask
 from tagrec_jax.layers.embed import lookup
 from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
+from tagrec_jax.layers.positions import pick
 
 
 class Block(nnx.Module):
@@ -39,11 +40,14 @@ class Block(nnx.Module):
     mask_BTS: Bool[Array, "B S S"],
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
-  ) -> Float[Array, "B S D"]:
-    update = self.attention(self.attention_norm(x_BSD), mask_BTS, positions_BS)
-    x_BSD = x_BSD + dropout(update, self.rate, noise)
-    update = self.mlp(self.mlp_norm(x_BSD))
-    return x_BSD + dropout(update, self.rate, noise)
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B T D"]:
+    update = self.attention(
+      self.attention_norm(x_BSD), mask_BTS, positions_BS, asked_BT
+    )
+    x_BTD = pick(x_BSD, asked_BT) + dropout(update, self.rate, noise)
+    update = self.mlp(self.mlp_norm(x_BTD))
+    return x_BTD + dropout(update, self.rate, noise)
 
 
 class TransformerHistory(nnx.Module):
@@ -70,12 +74,20 @@ class TransformerHistory(nnx.Module):
     segments_BS: Int[Array, "B S"],
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
-  ) -> Float[Array, "B S D"]:
-    """The interest after each event, from it and the same person's earlier."""
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B T D"]:
+    """The interest after each event, from it and the same person's earlier.
+
+    Args:
+      asked_BT: the only positions to answer for, None for all: the last block
+        leaves out the others, which is a third of the work of two blocks.
+    """
     if self.positions is not None:
       x_BSD = x_BSD + lookup(self.positions[...], positions_BS)
     x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
     mask_BTS = packed_causal_mask(segments_BS)
-    for block in self.blocks:
+    *blocks, last = self.blocks
+    for block in blocks:
       x_BSD = block(x_BSD, mask_BTS, positions_BS, noise)
-    return self.norm(x_BSD)
+    x_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT)
+    return self.norm(x_BTD)
