@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tagrec_jax.objectives.rows import SMALL, Row, Tile
+from tagrec_jax.objectives.rows import Row, Tile
 from tagrec_jax.objectives.scores import dot
 from tagrec_jax.objectives.split import Split
 
@@ -42,7 +42,7 @@ def question_tiles(
 
   def local(queries_BTD, vectors_CD, bias_C, *of_questions):
     cast_CD = vectors_CD.astype(queries_BTD.dtype)
-    look = _looker(split, queries_BTD, cast_CD, bias_C, of_questions[0])
+    look = _looker(split, cast_CD, bias_C)
 
     def tile(total, inputs):
       *inputs, weights_N = inputs
@@ -74,7 +74,7 @@ def _forward(
     B, T, D = queries_BTD.shape
     dtype = queries_BTD.dtype
     cast_CD = vectors_CD.astype(dtype)
-    look = _looker(split, queries_BTD, cast_CD, bias_C, of_questions[0])
+    look = _looker(split, cast_CD, bias_C)
 
     def tile(sums, inputs):
       total, table_DC = sums
@@ -136,40 +136,32 @@ def scaled(queries_ND: jax.Array, factor_N: jax.Array) -> jax.Array:
 
 
 def _looker(
-  split: Split,
-  queries_BTD: jax.Array,
-  vectors_CD: jax.Array,
-  bias_C: jax.Array,
-  right_BT: jax.Array,
+  split: Split, vectors_CD: jax.Array, bias_C: jax.Array
 ) -> Callable[[jax.Array, jax.Array, jax.Array], Tile]:
   """(queries_ND, right_N, column_N) → their tile on this device."""
   axes = split.catalogue
-  small = _bound(queries_BTD, vectors_CD, bias_C, right_BT)
-  small = (lax.pmax(small, axes) if axes else small) <= SMALL
+  longest = jnp.max(_lengths(vectors_CD)), jnp.max(jnp.abs(bias_C))
+  longest = lax.pmax(longest, axes) if axes else longest
   before = lax.axis_index(axes) * bias_C.shape[0] if axes else 0
 
   def look(queries_ND, right_N, column_N):
-    products_NC = dot("ND,CD->NC", queries_ND, vectors_CD)
-    column_N = column_N - before
-    dtype = queries_ND.dtype
-    return Tile(products_NC, bias_C, right_N, column_N, dtype, small, axes)
+    # Cauchy-Schwarz; a right answer may be none of the columns.
+    reach_N = _lengths(queries_ND) * longest[0] + longest[1]
+    return Tile(
+      dot("ND,CD->NC", queries_ND, vectors_CD),
+      bias_C,
+      right_N,
+      column_N - before,
+      queries_ND.dtype,
+      jnp.maximum(reach_N, jnp.abs(right_N)),
+      axes,
+    )
 
   return look
 
 
-def _bound(
-  queries_BTD: jax.Array,
-  vectors_CD: jax.Array,
-  bias_C: jax.Array,
-  right_BT: jax.Array,
-) -> jax.Array:
-  """No |score| is above it, from lengths (Cauchy-Schwarz)."""
-
-  def longest(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.max(jnp.sum(x.astype(jnp.float32) ** 2, axis=-1)))
-
-  bound = longest(queries_BTD) * longest(vectors_CD) + jnp.max(jnp.abs(bias_C))
-  return jnp.maximum(bound, jnp.max(jnp.abs(right_BT)))
+def _lengths(x: jax.Array) -> jax.Array:
+  return jnp.sqrt(jnp.sum(x.astype(jnp.float32) ** 2, axis=-1))
 
 
 def _slices(tile_questions: int, *arrays_BT: jax.Array) -> Any:

@@ -18,6 +18,9 @@ from jax import lax
 SMALL = 70.0
 """exp of it, added up over 10^7 products, is still a finite float32."""
 
+MARGIN = 10.0
+"""A term that is exp(-MARGIN - 17) of the largest is still more than 0."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
@@ -31,7 +34,7 @@ class Tile:
     column_N: int32, which column is the right answer itself; a number that is
       no column where none is.
     dtype: of the products to come, to which slopes are rounded.
-    small: whether |score| <= SMALL is known to hold, for all of them.
+    reach_N: float32, no |score| of the question is above it.
     axes: mesh axes over which the rest of the columns is spread, if any.
   """
 
@@ -40,7 +43,7 @@ class Tile:
   right_N: jax.Array
   column_N: jax.Array
   dtype: Any
-  small: jax.Array
+  reach_N: jax.Array
   axes: tuple[str, ...]
 
   @property
@@ -69,19 +72,23 @@ class Tile:
   def shift(self) -> jax.Array:
     """[N], to be taken off scores so that their exp does not overflow.
 
-    The largest score costs one more pass over the tile. Where scores are known
-    to be small, there is nothing to take off.
+    The largest score costs one more pass over the tile. What the reach allows
+    too much serves as well, unless the exp of the right answer came so close to
+    0 that digits were lost; the largest score is not below that one.
     """
-    shift_N = lax.cond(
-      self.small,
-      lambda _, right_N: jnp.zeros_like(right_N),
-      lambda products_NC, right_N: jnp.maximum(
-        jnp.max(products_NC + self.bias_C[None], axis=1), right_N
-      ),
+    shift_N = jnp.maximum(self.reach_N - SMALL, 0.0)
+    return lax.cond(
+      jnp.all(self.right_N - shift_N >= -SMALL + MARGIN),
+      lambda *_: shift_N,
+      self._largest,
       self.products_NC,
       self.right_N,
     )
-    return lax.pmax(shift_N, self.axes) if self.axes else shift_N
+
+  def _largest(self, products_NC: jax.Array, right_N: jax.Array) -> jax.Array:
+    scores_NC = products_NC + self.bias_C[None]
+    largest_N = jnp.maximum(jnp.max(scores_NC, axis=1), right_N)
+    return lax.pmax(largest_N, self.axes) if self.axes else largest_N
 
 
 Row = Callable[[Tile], tuple[jax.Array, jax.Array, jax.Array, jax.Array]]

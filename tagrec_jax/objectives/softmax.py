@@ -55,12 +55,12 @@ class Softmax:
     valid_BT = (targets_BT >= 0).astype(jnp.float32)
     scored = queries_BTD, vectors_CD, bias_C
     e = self.label_smoothing
-    right_BT = (1 - e) * target_scores(*scored, targets_BT)
+    right_BT = target_scores(*scored, targets_BT)
     loss = tiles.total(
       rows.softmax, *scored, right_BT, valid_BT, tiling=self.tiling
     )
     if e:
-      loss -= e * _mean_scores(*scored, valid_BT)
+      loss += e * (jnp.sum(right_BT) - _mean_scores(*scored, valid_BT))
     return Sum(loss, jnp.sum(valid_BT))
 
 

@@ -62,11 +62,15 @@ def test_the_loss_alone_is_the_same(tiling, make_batch):
 
 
 @tilings
+@pytest.mark.parametrize("scale", [10.0, 200.0])
 def test_scores_may_be_too_large_for_exp(
-  tiling, make_batch, check_against_oracle
+  scale, tiling, make_batch, check_against_oracle
 ):
-  """Scores of hundreds: float32 then knows a probability to four digits."""
-  batch = make_batch(2, 13, 8, 37, scale=200.0)
+  """Scores that might be, and scores of hundreds.
+
+  Of these float32 knows a probability to four digits.
+  """
+  batch = make_batch(2, 13, 8, 37, scale=scale)
   row = softmax_row(0.1)
   check_against_oracle(Softmax(0.1, tiling), row, batch, rtol=1e-3)
 
