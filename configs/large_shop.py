@@ -9,7 +9,8 @@ Run: python -m experiments.train --config=configs/large_shop.py \
   --workdir=runs/large_shop
 Expect: to fit into 6 GB of memory; recall@10 far above popularity, above Markov
   (.08), below the best there can be (.66, by `Storefront.best_scores`).
-Measured: not yet measured.
+Measured: 39,000 questions a second in 3.5 GB, loss 13.86 → 12.06 in 600 steps;
+  commit bd99a38, 2026-11-25, 2 cores. Its ranking: not yet measured.
 """
 
 import ml_collections
