@@ -19,7 +19,8 @@ SMALL = 70.0
 """exp of it, added up over 10^7 products, is still a finite float32."""
 
 MARGIN = 10.0
-"""A term that is exp(-MARGIN - 17) of the largest is still more than 0."""
+"""Terms as small as exp(-MARGIN - 17) of the right answer's still count: the
+smallest float32 is about exp(-87)."""
 
 
 @dataclasses.dataclass(frozen=True)
