@@ -18,7 +18,6 @@ from tagrec_jax.core.rng import named_key
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.objectives.softmax import Softmax
 
-KEY = jax.random.key(0)
 SQUARE = 2048  # side of the matrices whose product is the limit of operations
 LARGE = 2**26  # float32 numbers whose copy is the limit of bytes
 
@@ -34,7 +33,8 @@ class Shapes:
     self.batch = jax.tree.map(jnp.asarray, batches(0))
     self.dtype = jnp.dtype(self.settings.model.compute_dtype)
     tokens = *self.batch["target_ids"].shape, self.settings.model.width
-    self.tokens_BSD = jax.random.normal(KEY, tokens).astype(self.dtype)
+    self.key = named_key(0, "benchmark")
+    self.tokens_BSD = jax.random.normal(self.key, tokens).astype(self.dtype)
 
 
 def step(folder: str, **changes: Any) -> Run:
@@ -62,7 +62,7 @@ def loss(folder: str, **changes: Any) -> Run:
   """The softmax over the catalogue and its gradient; work is steps."""
   shapes = Shapes(folder, **changes)
   products, width = shapes.dataset.spec.num_items, shapes.settings.model.width
-  vectors_CD = 0.02 * jax.random.normal(KEY, (products, width))
+  vectors_CD = 0.02 * jax.random.normal(shapes.key, (products, width))
 
   def mean(queries_BTD: jax.Array, vectors_CD: jax.Array) -> jax.Array:
     scored = queries_BTD, vectors_CD, jnp.zeros(products)
@@ -77,7 +77,7 @@ def encoder(folder: str, **changes: Any) -> Run:
   shapes = Shapes(folder, **changes)
   settings, batch = shapes.settings, shapes.batch
   made = build.HISTORY_ENCODERS[settings.model.history](
-    settings.model, settings.pipeline.max_history, nnx.Rngs(params=KEY)
+    settings.model, settings.pipeline.max_history, nnx.Rngs(params=shapes.key)
   )
   graph, params = nnx.split(made, nnx.Param)
 
@@ -91,7 +91,7 @@ def encoder(folder: str, **changes: Any) -> Run:
     return jnp.sum(memory_BSD.astype(jnp.float32) ** 2)
 
   gradient = jax.jit(jax.value_and_grad(total, (0, 1)))
-  return _repeated(lambda: gradient(params, shapes.tokens_BSD, KEY))
+  return _repeated(lambda: gradient(params, shapes.tokens_BSD, shapes.key))
 
 
 def update(folder: str, **changes: Any) -> Run:
