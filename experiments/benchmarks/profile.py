@@ -9,8 +9,6 @@ memory would have a higher floor.
 
 from __future__ import annotations
 
-import statistics
-
 from experiments.benchmarks import subject
 from experiments.benchmarks.bench import Bench
 from experiments.benchmarks.contest import Contestant
@@ -46,9 +44,7 @@ def run(bench: Bench) -> Result:
       ]
     )
     groups.append(scores)
-    *pieces, operations, bandwidth = (
-      statistics.median(score.rates) for score in scores
-    )
+    *pieces, operations, bandwidth = (score.rate for score in scores)
     parameters = int(scores[_PIECES.index("update")].turns[-1]["parameters"])
     tokens = rows * settings.pipeline.row_length
     needs = {

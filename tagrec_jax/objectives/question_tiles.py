@@ -54,9 +54,10 @@ def question_tiles(
     return (split.sum_over_batch(total),)
 
   run = split.run(local, "BCCBBB", "-")
-  return run(queries_BTD, vectors_CD, bias_C, right_BT, column_BT, weights_BT)[
-    0
-  ]
+  (total,) = run(
+    queries_BTD, vectors_CD, bias_C, right_BT, column_BT, weights_BT
+  )
+  return total
 
 
 def _forward(
@@ -114,8 +115,7 @@ def _backward(
   cotangent: jax.Array,
 ) -> tuple[jax.Array | None, ...]:
   del row, tile_questions, split
-  scaled_ = ((grad * cotangent).astype(grad.dtype) for grad in grads)
-  return *scaled_, None, None
+  return *((g * cotangent).astype(g.dtype) for g in grads), None, None
 
 
 question_tiles.defvjp(_forward, _backward)
@@ -140,13 +140,13 @@ def _looker(
 ) -> Callable[[jax.Array, jax.Array, jax.Array], Tile]:
   """(queries_ND, right_N, column_N) → their tile on this device."""
   axes = split.catalogue
-  longest = jnp.max(_lengths(vectors_CD)), jnp.max(jnp.abs(bias_C))
-  longest = lax.pmax(longest, axes) if axes else longest
+  largest = jnp.max(_lengths(vectors_CD)), jnp.max(jnp.abs(bias_C))
+  length, bias = lax.pmax(largest, axes) if axes else largest
   before = lax.axis_index(axes) * bias_C.shape[0] if axes else 0
 
   def look(queries_ND, right_N, column_N):
     # Cauchy-Schwarz; a right answer may be none of the columns.
-    reach_N = _lengths(queries_ND) * longest[0] + longest[1]
+    reach_N = _lengths(queries_ND) * length + bias
     return Tile(
       dot("ND,CD->NC", queries_ND, vectors_CD),
       bias_C,

@@ -80,15 +80,12 @@ class Tile:
     shift_N = jnp.maximum(self.reach_N - SMALL, 0.0)
     return lax.cond(
       jnp.all(self.right_N - shift_N >= -SMALL + MARGIN),
-      lambda *_: shift_N,
+      lambda: shift_N,
       self._largest,
-      self.products_NC,
-      self.right_N,
     )
 
-  def _largest(self, products_NC: jax.Array, right_N: jax.Array) -> jax.Array:
-    scores_NC = products_NC + self.bias_C[None]
-    largest_N = jnp.maximum(jnp.max(scores_NC, axis=1), right_N)
+  def _largest(self) -> jax.Array:
+    largest_N = jnp.maximum(jnp.max(self.scores_NC, axis=1), self.right_N)
     return lax.pmax(largest_N, self.axes) if self.axes else largest_N
 
 

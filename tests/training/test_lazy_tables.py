@@ -15,6 +15,8 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_key
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.sources.storefront import Storefront
+from tagrec_jax.training.rows import long_params, take
+from tagrec_jax.training.state import new_state
 from tagrec_jax.training.step import make_train_step
 
 
@@ -57,8 +59,6 @@ def test_the_rows_are_those_that_the_losses_read(dataset):
   @jax.jit
   def gradients(params):
     def loss(params, recipe):
-      from tagrec_jax.training.rows import long_params, take
-
       rows = recipe.rows and recipe.rows(batch, key, None)
       if rows is not None:
         params = take(long_params(recipe.axes), params, rows)
@@ -95,17 +95,11 @@ def run(settings, dataset, steps=3):
   model = build.model(settings, dataset)
   recipe = build.recipe(settings, model)
   step = jax.jit(make_train_step(recipe))
-  state = jax.jit(lambda: _new_state(recipe))()
+  state = jax.jit(lambda: new_state(recipe))()
   for number in range(steps):
     batch = make_batch(dataset, settings, number)
     state, report = step(state, batch, named_key(settings.seed, "train"))
   return jax.device_get((state, report))
-
-
-def _new_state(recipe):
-  from tagrec_jax.training.state import new_state
-
-  return new_state(recipe)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad"])
@@ -128,7 +122,7 @@ def test_adam_leaves_rows_that_are_not_read_as_they_are(dataset):
   model = build.model(settings, dataset)
   recipe = build.recipe(settings, model)
   step = jax.jit(make_train_step(recipe))
-  state = jax.jit(lambda: _new_state(recipe))()
+  state = jax.jit(lambda: new_state(recipe))()
   state, _ = step(state, make_batch(dataset, settings, 0), jax.random.key(0))
   before = jax.device_get(state)
   batch = make_batch(dataset, settings, 1)
