@@ -11,7 +11,8 @@ def get_config() -> ml_collections.ConfigDict:
   """The defaults: a SASRec-size transformer on MovieLens-100K."""
   config = ml_collections.ConfigDict()
   config.name = "base"  # shown in tables and file names
-  config.task = "next_item"  # given a history, rank the whole catalogue
+  config.task = "next_item"  # given a history, rank products or their tags; or
+  # 'tag_item': given a product by its content, rank tags
   config.seed = 0  # parameters, order of batches, dropout, negatives
 
   # Raw files → a prepared data set.
@@ -29,6 +30,22 @@ def get_config() -> ml_collections.ConfigDict:
   data.held_out_fraction = 0.1  # global_time only: of events, for each part
   data.text_vocabulary = 5000  # most frequent words of titles; 0: no text
   data.text_words = 8  # words kept of each product's text
+  data.catalogue = "taken"  # products of training: those in training events;
+  # or 'described': all that the source describes, for 'tag_item'
+  data.cold_items = 0.0  # fraction of products kept out of training for valid,
+  # and again for test; whole groups, by a hash of their name
+  data.cold_people = 0.0  # fraction of people none of whose events train
+  data.cold_tags = 0.0  # fraction of tags that no product of training has
+  data.min_tag_items = 1  # tags of fewer products of training are left out
+  data.ngram_buckets = 0  # hash table of the n-grams of titles and
+  # descriptions, such as 65536; 0: no feature 'ngrams'
+  data.ngram_width = 192  # n-grams kept of each product, the rarest
+  data.image_size = 0  # pixels of a side, to which pictures are brought; 0: no
+  # feature 'image'
+  data.audio_seconds = 0.0  # of each clip, its beginning; 0: no feature 'audio'
+  data.pretrained_text = ""  # folder of a BERT-like encoder as Hugging Face
+  # writes it: adds the feature 'pretrained', vectors it gives to each text
+  data.pretrained_tokens = 64  # of each text that it reads
   data.shop_people = 2000  # of the made-up shop of source 'storefront'
   data.shop_items = 500
   data.shop_tags = 20  # kinds of product; four parts of the day are tags too
@@ -57,6 +74,15 @@ def get_config() -> ml_collections.ConfigDict:
   model.positions = "learned"  # 'learned', 'rotary' or 'none'
   model.product = ("id",)  # what makes a product vector: 'id' and names of
   # the data set's product features ('tags', 'text', 'numbers', ...)
+  model.text = "bag"  # reads 'text'; names of build.py: TEXT_ENCODERS
+  model.image = "cnn"  # reads 'image'; IMAGE_ENCODERS
+  model.audio = "cnn"  # reads 'audio'; AUDIO_ENCODERS
+  model.fusion = "sum"  # of a vector for each feature; or 'transformer' over
+  # the tokens of all
+  model.modality_dropout = 0.0  # probability that a product lacks a feature
+  # while training, so that any subset of them will do later
+  model.tag_vectors = "learned"  # one a tag; 'text': made of the tag's own
+  # text, also for new tags; 'both', with a gate for each tag
   model.moment = ()  # context that corrects interest: 'hour', 'weekday', ...
   model.person = ()  # what is known of the person: 'gender', ...
   model.context_dropout = 0.1  # probability that a question has no context,
@@ -77,6 +103,12 @@ def get_config() -> ml_collections.ConfigDict:
   objective.negatives = 256  # drawn for each batch; sampled losses only
   objective.gbce_calibration = 0.75  # t of gSASRec; gbce only
   objective.label_smoothing = 0.0  # softmax only
+  objective.asymmetric_gamma = 2.0  # asymmetric only: how little easy wrong
+  # tags count
+  objective.asymmetric_margin = 0.0  # asymmetric only: a wrong tag at this
+  # probability costs nothing
+  objective.propensity_weight = 0.0  # multi-label losses: 0: all right tags
+  # count alike; 1: rare ones as much more as they are overlooked
 
   optimizer = config.optimizer = ml_collections.ConfigDict()
   optimizer.name = "adamw"  # a name of build.py: OPTIMIZERS

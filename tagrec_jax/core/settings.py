@@ -43,6 +43,17 @@ class DataSettings:
   held_out_fraction: float = _key(0, 0.9)
   text_vocabulary: int = _key(0)
   text_words: int = _key(0)
+  catalogue: str = _key(choices=("taken", "described"))
+  cold_items: float = _key(0, 0.45)
+  cold_people: float = _key(0, 0.9)
+  cold_tags: float = _key(0, 0.9)
+  min_tag_items: int = _key(1)
+  ngram_buckets: int = _key(0)
+  ngram_width: int = _key(1)
+  image_size: int = _key(0, 1024)
+  audio_seconds: float = _key(0, 60)
+  pretrained_text: str
+  pretrained_tokens: int = _key(1, 512)
   shop_people: int = _key(1)
   shop_items: int = _key(1)
   shop_tags: int = _key(1)
@@ -69,6 +80,12 @@ class ModelSettings:
   activation: str = _key(choices=("relu", "gelu", "swiglu"))
   positions: str = _key(choices=("learned", "rotary", "none"))
   product: tuple[str, ...]
+  text: str
+  image: str
+  audio: str
+  fusion: str = _key(choices=("sum", "transformer"))
+  modality_dropout: float = _key(0, 0.95)
+  tag_vectors: str = _key(choices=("learned", "text", "both"))
   moment: tuple[str, ...]
   person: tuple[str, ...]
   context_dropout: float = _key(0, 0.95)
@@ -88,6 +105,9 @@ class ObjectiveSettings:
   negatives: int = _key(1)
   gbce_calibration: float = _key(0, 1)
   label_smoothing: float = _key(0, 0.99)
+  asymmetric_gamma: float = _key(0, 10)
+  asymmetric_margin: float = _key(0, 0.9)
+  propensity_weight: float = _key(0, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,7 +163,7 @@ class EvaluationSettings:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
   name: str
-  task: str = _key(choices=("next_item",))
+  task: str = _key(choices=("next_item", "tag_item"))
   seed: int = _key(0, 2**31 - 1)
   data: DataSettings
   pipeline: PipelineSettings

@@ -13,6 +13,9 @@ from tagrec_jax.data.vocab import Vocabulary
 NO_TIME = np.iinfo(np.int64).min
 """The time of an event of which only the order is known."""
 
+NONE = Vocabulary(())
+NO_ROWS = np.zeros(0, np.int32)
+
 
 @dataclasses.dataclass(frozen=True)
 class Interactions:
@@ -20,7 +23,7 @@ class Interactions:
 
   Attributes:
     offsets: int64 [P + 1]; the events of person p are offsets[p]:offsets[p+1].
-    items: int32 [E] catalogue index, UNKNOWN for an item not in training.
+    items: int32 [E] row of the product, UNKNOWN for one that is not known.
     times: int64 [E] seconds since 1970 UTC, or NO_TIME.
   """
 
@@ -54,12 +57,18 @@ class Dataset:
     name: of the source.
     fingerprint: sha256 of everything below.
     spec: sizes and the feature table.
-    items, tags, people: ids ↔ rows. `items` is built from training events.
-    titles: for people to read, one per item.
+    items, tags: of training: ids ↔ rows 0..C-1.
+    new_items, new_tags: those of which training knows nothing: ids ↔ rows that
+      come after, C..C+N-1.
+    people: ids ↔ rows.
+    titles: for people to read, one for each item and new item.
     events: all events.
     train_ends: int64 [P]; events offsets[p]:train_ends[p] are training.
     valid, test: the held-out questions.
-    product: name → array [C, ...] for each product feature.
+    valid_items, test_items: int32 [Q], the new products whose tags are asked.
+    product: name → array [C + N, ...] for each product feature; 'tags' holds
+      new tags too, but not of products of training.
+    tag: name → array [T + N, ...] for each tag feature.
     person: name → array [P, ...] for each person feature.
     counts: what cleaning did: reason → rows.
     encodings: how `product` and `person` were made, for those that come later.
@@ -80,3 +89,8 @@ class Dataset:
   person: dict[str, np.ndarray]
   counts: dict[str, int]
   encodings: tuple[Encoding, ...] = ()
+  new_items: Vocabulary = NONE
+  new_tags: Vocabulary = NONE
+  valid_items: np.ndarray = NO_ROWS
+  test_items: np.ndarray = NO_ROWS
+  tag: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a source yields: products, people, events, and rows it refused."""
+"""What a source yields: products, tags, people, events, and refused rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class Item:
     tags: what can be recommended by the tag decoder (genres, hashtags).
     numbers: named quantities, such as {'price': 9.99, 'year': 1995.0}.
     categories: named classes, such as {'brand': 'Nord'}.
+    sets: named sets of classes, such as {'specs': ('Co-op', 'Controller')}.
     image, audio: paths of files, '' where there is none.
+    group: products of one group are alike (versions, a series) and never stand
+      on both sides of a split; '' is a group of its own.
   """
 
   id: str
@@ -25,8 +28,18 @@ class Item:
   tags: tuple[str, ...] = ()
   numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
   categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  sets: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
   image: str = ""
   audio: str = ""
+  group: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tag:
+  """What is known of a tag besides its name: some words that explain it."""
+
+  id: str
+  description: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ class Rejection:
     )
 
 
-Record = Item | Person | Event | Rejection
+Record = Item | Tag | Person | Event | Rejection
 
 
 @runtime_checkable

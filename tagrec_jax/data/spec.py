@@ -17,18 +17,31 @@ class Kind(enum.StrEnum):
   ID_SET: int32 [..., width], members of a vocabulary of `size`, padded by -1.
   TEXT: int32 [..., width], words in order from a vocabulary of `size`, -1 pads.
   NUMBER: float32 [..., width], standardised on training data; NaN is missing.
+  NGRAMS: int32 [..., width], rows of a hash table of `size`, distinct, the
+    rarest first; -1 pads. In no order of the text.
+  IMAGE: uint8 [..., width, width, 3], red, green, blue from 1 to 255; a picture
+    that is missing is 0 everywhere, a real one nowhere.
+  AUDIO: int16 [..., width], samples at 16 kHz, padded by 0; a clip that is
+    missing is -32768 everywhere, a real one nowhere.
+  VECTOR: float32 [..., width], of an encoder that is not trained here; NaN
+    everywhere where it is missing.
   """
 
   CATEGORY = "category"
   ID_SET = "id_set"
   TEXT = "text"
   NUMBER = "number"
+  NGRAMS = "ngrams"
+  IMAGE = "image"
+  AUDIO = "audio"
+  VECTOR = "vector"
 
 
 class Part(enum.StrEnum):
-  """What a feature describes: the product, the moment asked, the person."""
+  """What a feature describes: a product, a tag, the moment asked, a person."""
 
   PRODUCT = "product"
+  TAG = "tag"
   MOMENT = "moment"
   PERSON = "person"
 
@@ -52,7 +65,8 @@ class Feature:
     part: whom it describes.
     kind: how to read it.
     size: classes or vocabulary; 0 for numbers.
-    width: members, words or numbers for each row; 1 for categories.
+    width: members, words, numbers, pixels of a side or samples of each row; 1
+      for categories.
   """
 
   name: str
@@ -64,11 +78,20 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """Everything a model must know of a data set before it is built."""
+  """Everything a model must know of a data set before it is built.
+
+  Attributes:
+    num_items, num_tags: of training: what may have parameters of its own.
+    features: the table.
+    num_new_items, num_new_tags: those that training never sees; they come after
+      the others in every array, and are known by their content alone.
+  """
 
   num_items: int
   num_tags: int
   features: tuple[Feature, ...]
+  num_new_items: int = 0
+  num_new_tags: int = 0
 
   def of(self, part: Part) -> tuple[Feature, ...]:
     return tuple(f for f in self.features if f.part == part)

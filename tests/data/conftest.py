@@ -6,25 +6,17 @@ from collections.abc import Callable, Iterator
 import jaxtyping
 import pytest
 
-from tagrec_jax.core.settings import DataSettings
+from configs import base
+from tagrec_jax.core.settings import DataSettings, from_dict
 
 # Everything that is read is kept.
-_EVERYTHING = DataSettings(
+_EVERYTHING = dataclasses.replace(
+  from_dict(base.get_config().to_dict()).data,
   source="folder",
-  folder="",
-  cache_dir="",
-  min_rating=0.0,
   min_person_events=1,
-  min_item_events=1,
   max_bad_rows=1.0,
-  split="leave_one_out",
-  held_out_fraction=0.1,
   text_vocabulary=0,
   text_words=0,
-  shop_people=2000,
-  shop_items=500,
-  shop_tags=20,
-  shop_events=20,
 )
 
 
