@@ -14,7 +14,10 @@ NO_TIME = np.iinfo(np.int64).min
 """The time of an event of which only the order is known."""
 
 NONE = Vocabulary(())
-NO_ROWS = np.zeros(0, np.int32)
+
+
+def _no_rows() -> np.ndarray:
+  return np.zeros(0, np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,6 @@ class Dataset:
   encodings: tuple[Encoding, ...] = ()
   new_items: Vocabulary = NONE
   new_tags: Vocabulary = NONE
-  valid_items: np.ndarray = NO_ROWS
-  test_items: np.ndarray = NO_ROWS
+  valid_items: np.ndarray = dataclasses.field(default_factory=_no_rows)
+  test_items: np.ndarray = dataclasses.field(default_factory=_no_rows)
   tag: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
