@@ -79,6 +79,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.audio = "cnn"  # reads 'audio'; AUDIO_ENCODERS
   model.fusion = "sum"  # of a vector for each feature; or 'transformer' over
   # the tokens of all
+  model.fusion_layers = 1  # 'transformer' only
   model.modality_dropout = 0.0  # probability that a product lacks a feature
   # while training, so that any subset of them will do later
   model.tag_vectors = "learned"  # one a tag; 'text': made of the tag's own

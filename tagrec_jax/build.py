@@ -6,20 +6,20 @@ in full before JAX starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.data.spec import ID, Part, Spec
+from tagrec_jax.data.spec import ID, Kind, Part, Spec
 from tagrec_jax.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
   from tagrec_jax.data.dataset import Dataset
   from tagrec_jax.data.pipeline import TrainBatches
-  from tagrec_jax.tasks.next_item import NextItem
+  from tagrec_jax.tasks.task import Task
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
 
@@ -51,6 +51,11 @@ ITEM_OBJECTIVES = Registry(
     "bpr": "tagrec_jax.objectives.pairwise:BPR",
   },
 )
+TEXT_ENCODERS = Registry(
+  "config.model.text", {"bag": "tagrec_jax.models.encoder.plain:SetVector"}
+)
+IMAGE_ENCODERS = Registry("config.model.image", {})
+AUDIO_ENCODERS = Registry("config.model.audio", {})
 TAG_OBJECTIVES = Registry(
   "config.objective.tags",
   {
@@ -149,26 +154,54 @@ def check_features(checked: Settings, spec: Spec) -> None:
     )
 
 
-def model(checked: Settings, prepared: Dataset) -> NextItem:
-  """The model of a config for a data set."""
-  from tagrec_jax.tasks.next_item import NextItem
+def feature_encoders(
+  checked: Settings, prepared: Dataset
+) -> dict[str, Callable[..., Any]]:
+  """Feature of products → (feature, settings, rngs) → its encoder."""
+  from tagrec_jax.models.encoder import plain
 
+  known = {
+    Kind.CATEGORY: lambda: plain.CategoryVector,
+    Kind.ID_SET: lambda: plain.SetVector,
+    Kind.NUMBER: lambda: plain.NumbersVector,
+    Kind.TEXT: lambda: TEXT_ENCODERS[checked.model.text],
+    Kind.IMAGE: lambda: IMAGE_ENCODERS[checked.model.image],
+    Kind.AUDIO: lambda: AUDIO_ENCODERS[checked.model.audio],
+  }
+  return {
+    feature.name: known[feature.kind]()
+    for feature in prepared.spec.of(Part.PRODUCT)
+    if feature.name in checked.model.product
+  }
+
+
+def model(checked: Settings, prepared: Dataset) -> Task:
+  """The model of a config for a data set."""
   tables = {"items": ITEM_OBJECTIVES, "tags": TAG_OBJECTIVES}
   objective = checked.objective
+  objectives = {
+    target: tables[target][getattr(objective, target)].from_settings(objective)
+    for target in targets(checked)
+  }
+  encoders = feature_encoders(checked, prepared)
+  if checked.task == "tag_item":
+    from tagrec_jax.tasks.tag_item import TagItem
+
+    return TagItem(
+      checked, prepared, encoders=encoders, objective=objectives["tags"]
+    )
+  from tagrec_jax.tasks.next_item import NextItem
+
   return NextItem(
     checked,
     prepared,
+    encoders=encoders,
     history=HISTORY_ENCODERS[checked.model.history],
-    objectives={
-      target: tables[target][getattr(objective, target)].from_settings(
-        objective
-      )
-      for target in targets(checked)
-    },
+    objectives=objectives,
   )
 
 
-def recipe(checked: Settings, made: NextItem) -> Recipe:
+def recipe(checked: Settings, made: Task) -> Recipe:
   """What a training step has to know.
 
   Raises:
@@ -198,7 +231,7 @@ def recipe(checked: Settings, made: NextItem) -> Recipe:
   )
 
 
-def _check_lazy(checked: Settings, made: NextItem) -> None:
+def _check_lazy(checked: Settings, made: Task) -> None:
   optimizer, objective = checked.optimizer, checked.objective
   lazy = "config.optimizer.tables"
   fix = "set config.optimizer.tables='dense'"

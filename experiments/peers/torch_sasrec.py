@@ -113,5 +113,5 @@ def load(model: SASRec, ours: Mapping[str, np.ndarray]) -> None:
     name: torch.tensor(ours[there].T if "kernel" in there else ours[there])
     for name, there in pairs.items()
   }
-  state["unknown"] = torch.tensor(ours["products.special"][0])
+  state["unknown"] = torch.tensor(ours["events.special"][0])
   model.load_state_dict(state)

@@ -84,6 +84,7 @@ class ModelSettings:
   image: str
   audio: str
   fusion: str = _key(choices=("sum", "transformer"))
+  fusion_layers: int = _key(1)
   modality_dropout: float = _key(0, 0.95)
   tag_vectors: str = _key(choices=("learned", "text", "both"))
   moment: tuple[str, ...]
@@ -205,6 +206,8 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       f"at most config.train.steps = {settings.train.steps}",
       "warm up for a tenth of the steps",
     )
+  if settings.task == "tag_item":
+    _check_tag_item(settings)
   if settings.objective.items_weight + settings.objective.tags_weight == 0:
     raise UserError(
       "config.objective",
@@ -214,6 +217,31 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     )
   _check_intervals(settings)
   return settings
+
+
+def _check_tag_item(settings: Settings) -> None:
+  """A product is asked for its tags, by its content, if training had not it."""
+  if settings.objective.items_weight:
+    raise UserError(
+      "config.objective.items_weight",
+      f"found {settings.objective.items_weight} with the task 'tag_item'",
+      "0, as products are not asked for",
+      "set config.objective.items_weight=0.0 and tags_weight=1.0",
+    )
+  if "id" in settings.model.product:
+    raise UserError(
+      "config.model.product",
+      "found 'id' with the task 'tag_item'",
+      "features of content, as products asked about have no row",
+      "leave it out",
+    )
+  if not settings.data.cold_items:
+    raise UserError(
+      "config.data.cold_items",
+      "found 0 with the task 'tag_item'",
+      "a fraction of products to be asked about",
+      "set config.data.cold_items=0.1",
+    )
 
 
 def _check_intervals(settings: Settings) -> None:

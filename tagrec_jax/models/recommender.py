@@ -12,7 +12,8 @@ from tagrec_jax.data.spec import Spec
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.decoder.ranking import Query, RankingDecoder
 from tagrec_jax.models.encoder.context import ContextCorrection
-from tagrec_jax.models.encoder.product import ProductEncoder
+from tagrec_jax.models.encoder.events import EventReader
+from tagrec_jax.models.encoder.product import MakeEncoder, ProductEncoder
 
 Batch = Mapping[str, Array]
 
@@ -23,6 +24,7 @@ class Recommender(nnx.Module):
   Args:
     settings: of the model.
     spec: of the data set.
+    encoders: feature of products → how it is encoded.
     history: makes the history encoder: (settings, max_positions, rngs).
     max_positions: events in a history, with the token that begins it.
     targets: what is asked: 'items', 'tags' or both.
@@ -33,12 +35,14 @@ class Recommender(nnx.Module):
     settings: ModelSettings,
     spec: Spec,
     *,
+    encoders: Mapping[str, MakeEncoder],
     history: Callable[..., nnx.Module],
     max_positions: int,
     targets: tuple[str, ...],
     rngs: nnx.Rngs,
   ):
-    self.products = ProductEncoder(settings, spec, rngs)
+    self.products = ProductEncoder(settings, spec, encoders, rngs)
+    self.events = EventReader(settings.width, rngs)
     self.history = history(settings, max_positions, rngs)
     self.context = ContextCorrection(settings, spec, rngs)
     catalogues = {
@@ -83,7 +87,7 @@ class Recommender(nnx.Module):
     asked_BT: Int[Array, "B T"] | None = None,
   ) -> Float[Array, "B T D"]:
     """The interest where asked, corrected by the moment and person."""
-    x_BSD = self.products.read(vectors_CD, batch["history_ids"])
+    x_BSD = self.events(vectors_CD, batch["history_ids"])
     memory_BTD = self.history(
       x_BSD,
       batch["history_segments"],

@@ -23,7 +23,7 @@ from tagrec_jax.evaluation.evaluate import (
 )
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.models.baselines.scorers import item_counts
-from tagrec_jax.tasks.next_item import NextItem
+from tagrec_jax.tasks.task import Task
 
 Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 OURS = "tagrec_jax"
@@ -143,7 +143,7 @@ class Measure:
 class Asker:
   """The model compiled once, to be asked with any parameters."""
 
-  def __init__(self, model: NextItem):
+  def __init__(self, model: Task):
     self._prepare = jax.jit(model.prepare)
     self._scores = jax.jit(model.scores)
 

@@ -28,7 +28,7 @@ from tagrec_jax.run import trained
 from tagrec_jax.run.examples import example_people, examples_table
 from tagrec_jax.run.measure import Asker, Measure, Scores
 from tagrec_jax.serving.answers import Recommender
-from tagrec_jax.tasks.next_item import NextItem
+from tagrec_jax.tasks.task import Task
 from tagrec_jax.training import loop
 from tagrec_jax.training.plot import plot_curves
 from tagrec_jax.training.run_folder import RunFolder, open_run, versions
@@ -85,7 +85,7 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
 def _train(
   settings: Settings,
   dataset: Dataset,
-  model: NextItem,
+  model: Task,
   asker: Asker,
   folder: RunFolder,
   restore_step: int | None,

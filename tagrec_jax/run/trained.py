@@ -18,7 +18,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.run.measure import Asker, Scores
-from tagrec_jax.tasks.next_item import NextItem
+from tagrec_jax.tasks.task import Task
 from tagrec_jax.training.run_folder import RunFolder
 
 
@@ -60,7 +60,7 @@ def load(workdir: str, which: str = "best") -> Trained:
 
 
 def restore_params(
-  folder: RunFolder, model: NextItem, which: str = "best"
+  folder: RunFolder, model: Task, which: str = "best"
 ) -> tuple[dict[str, Any], Meta]:
   """The parameters of a checkpoint, and what it says of itself."""
   # Only shapes are wanted: any key will do.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,43 +19,22 @@ from tagrec_jax.data.spec import ID
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.memory import TransitionMemory, interpolate
-from tagrec_jax.models.decoder.ranking import Query
+from tagrec_jax.models.decoder.ranking import scores
+from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.recommender import Recommender
 from tagrec_jax.objectives.negatives import Negatives
+from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
 Params = dict[str, Any]
 Ready = tuple[Params, Array]
 
 
-@runtime_checkable
-class Objective(Protocol):
-  """A loss over a catalogue; see `Softmax`.
-
-  Attributes:
-    negatives: how many entries are drawn to stand for the catalogue; 0 where
-      all of it takes part.
-  """
-
-  @property
-  def negatives(self) -> int: ...
-
-  def __call__(
-    self,
-    queries_BTD: Array,
-    vectors_CD: Array,
-    bias_C: Array,
-    targets: Array,
-    drawn: Negatives | None,
-    /,
-  ) -> Sum: ...
-
-
 class NextItem:
   """The encoder-decoder and its losses as pure functions of parameters.
 
   Args:
-    history: makes the history encoder, see `Recommender`.
+    encoders, history: make the encoders, see `Recommender`.
     objectives: target ('items', 'tags') → its loss, see `Softmax`.
 
   Attributes:
@@ -67,6 +46,7 @@ class NextItem:
     settings: Settings,
     dataset: Dataset,
     *,
+    encoders: Mapping[str, MakeEncoder],
     history: Callable[..., nnx.Module],
     objectives: Mapping[str, Objective],
   ):
@@ -75,6 +55,7 @@ class NextItem:
     self._make = lambda key: Recommender(
       settings.model,
       dataset.spec,
+      encoders=encoders,
       history=history,
       max_positions=settings.pipeline.max_history,
       targets=tuple(objectives),
@@ -147,7 +128,9 @@ class NextItem:
       shard: number of this part of the batch, see `Noise`.
       rows: as `rows` gave them for this batch and key.
     """
-    drawn, product = self._draw(key), self._product
+    # Products that came after training are no answers and no negatives.
+    product = {n: v[: self._num_items] for n, v in self._product.items()}
+    drawn = self._draw(key)
     right = self._right_answers(batch["target_ids"])
     if rows is not None:
       place = functools.partial(_place, rows)
@@ -156,7 +139,9 @@ class NextItem:
       right["items"] = place(right["items"])
       drawn = drawn and drawn.moved(place)
     model = self._model(params)
-    queries = model(batch, model.products.vectors(product), Noise(key, shard))
+    # Every device encodes the same products, so it needs the same noise.
+    vectors = model.products.vectors(product, Noise(jax.random.fold_in(key, 1)))
+    queries = model(batch, vectors, Noise(key, shard))
     return {
       target: self._objectives[target](
         query.query_BTD,
@@ -177,6 +162,8 @@ class NextItem:
   ) -> dict[str, Float[Array, "B C"]]:
     """target → scores of its catalogue, at the last position of each row.
 
+    New products are scored too if the model reads what they are made of.
+
     Args:
       ready: of `prepare`.
     """
@@ -184,9 +171,14 @@ class NextItem:
     queries = self._model(params)(
       batch, vectors_CD, asked_BT=batch["last"][:, None]
     )
-    answers = {target: _scores(query) for target, query in queries.items()}
+    answers = {target: scores(query) for target, query in queries.items()}
     if self._memory is not None and "items" in answers:
-      remembered_BC = self._memory(batch["history_ids"])
+      ids_BS = batch["history_ids"]
+      remembered_BC = self._memory(
+        jnp.where(ids_BS < self._num_items, ids_BS, UNKNOWN)
+      )
+      new = answers["items"].shape[1] - self._num_items
+      remembered_BC = jnp.pad(remembered_BC, ((0, 0), (0, new)))
       answers["items"] = interpolate(
         answers["items"], remembered_BC, self._memory_weight
       )
@@ -219,14 +211,3 @@ def _place(
   """Where in `rows_R` an id is; what is no id stays as it is."""
   places = jnp.searchsorted(rows_R, ids).astype(ids.dtype)
   return jnp.where(ids < 0, ids, places)
-
-
-def _scores(query: Query) -> Float[Array, "B C"]:
-  query_BD = query.query_BTD[:, 0]
-  scores_BC = jnp.einsum(
-    "BD,CD->BC",
-    query_BD,
-    query.vectors_CD.astype(query_BD.dtype),
-    preferred_element_type=jnp.float32,
-  )
-  return scores_BC + query.bias_C[None]

@@ -16,6 +16,11 @@ from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.encoder.gru import GRUHistory
 from tagrec_jax.models.encoder.multi_hot import MultiHotHistory
+from tagrec_jax.models.encoder.plain import (
+  CategoryVector,
+  NumbersVector,
+  SetVector,
+)
 from tagrec_jax.models.encoder.transformer import TransformerHistory
 from tagrec_jax.models.recommender import Recommender
 
@@ -23,6 +28,12 @@ ENCODERS = {
   "transformer": TransformerHistory,
   "gru": GRUHistory,
   "multi_hot": MultiHotHistory,
+}
+PLAIN = {
+  "tags": SetVector,
+  "text": SetVector,
+  "numbers": NumbersVector,
+  "brand": CategoryVector,
 }
 SPEC = Spec(
   num_items=20,
@@ -72,6 +83,7 @@ class Model:
       return Recommender(
         settings,
         SPEC,
+        encoders=PLAIN,
         history=ENCODERS[encoder],
         max_positions=8,
         targets=("items", "tags"),
@@ -110,7 +122,7 @@ def influence(model: Model) -> np.ndarray:
   def jacobian(params):
     model_ = model.of(params)
     vectors_CD = model_.products.vectors(CONTENT)
-    x_BSD = model_.products.read(vectors_CD, batch["history_ids"])
+    x_BSD = model_.events(vectors_CD, batch["history_ids"])
     return jax.jacobian(
       lambda x: model_.history(
         x, batch["history_segments"], batch["history_positions"], None

@@ -29,6 +29,18 @@ class Query:
   bias_C: Float[Array, "C"]
 
 
+def scores(query: Query) -> Float[Array, "B C"]:
+  """The scores of the whole catalogue at the first position of each row."""
+  query_BD = query.query_BTD[:, 0]
+  scores_BC = jnp.einsum(
+    "BD,CD->BC",
+    query_BD,
+    query.vectors_CD.astype(query_BD.dtype),
+    preferred_element_type=jnp.float32,
+  )
+  return scores_BC + query.bias_C[None]
+
+
 def _unit(x: Float[Array, "*any D"]) -> Float[Array, "*any D"]:
   x = x.astype(jnp.float32)
   return x * jax.lax.rsqrt((x * x).sum(-1, keepdims=True) + 1e-12)

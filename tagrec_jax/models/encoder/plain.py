@@ -1,0 +1,61 @@
+"""Features that are one vector: classes, sets of classes, words, numbers."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from tagrec_jax.core.settings import ModelSettings
+from tagrec_jax.data.spec import Feature
+from tagrec_jax.layers.embed import Bag, Classes, Numbers
+from tagrec_jax.layers.noise import Noise
+from tagrec_jax.layers.tokens import Tokens
+
+
+def _one(x_ND: Float[Array, "N D"], there_N: Bool[Array, " N"]) -> Tokens:
+  return Tokens(x_ND[:, None], there_N[:, None])
+
+
+class CategoryVector(nnx.Module):
+  """A vector for each class."""
+
+  def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
+    self.embed = Classes(feature.size, settings.width, rngs)
+
+  def __call__(
+    self, values_N: Int[Array, " N"], noise: Noise | None = None
+  ) -> Tokens:
+    del noise
+    return _one(self.embed(values_N), values_N >= 0)
+
+
+class SetVector(nnx.Module):
+  """The mean of the vectors of members, or of words, whatever their order.
+
+  Members that came after training, such as new tags, are left out.
+  """
+
+  def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
+    self.size = feature.size
+    self.embed = Bag(feature.size, settings.width, rngs)
+
+  def __call__(
+    self, values_NM: Int[Array, "N M"], noise: Noise | None = None
+  ) -> Tokens:
+    del noise
+    known_NM = jnp.where(values_NM < self.size, values_NM, -1)
+    return _one(self.embed(known_NM), (known_NM >= 0).any(-1))
+
+
+class NumbersVector(nnx.Module):
+  """A linear map of all numbers of a product."""
+
+  def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
+    self.embed = Numbers(feature.width, settings.width, rngs)
+
+  def __call__(
+    self, values_NM: Float[Array, "N M"], noise: Noise | None = None
+  ) -> Tokens:
+    del noise
+    return _one(self.embed(values_NM), ~jnp.isnan(values_NM).all(-1))

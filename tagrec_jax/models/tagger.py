@@ -1,0 +1,83 @@
+"""The encoder-decoder for one product: its content in, its tags out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from tagrec_jax.core.settings import ModelSettings
+from tagrec_jax.data.spec import Spec
+from tagrec_jax.layers import param
+from tagrec_jax.layers.mlp import MLP
+from tagrec_jax.layers.noise import Noise, dropout
+from tagrec_jax.models.decoder.ranking import Query, RankingDecoder
+from tagrec_jax.models.encoder.product import MakeEncoder, ProductEncoder
+
+
+class Head(nnx.Module):
+  """Residual feed-forward layers between a product and the question for tags.
+
+  Pre-norm: x + mlp(norm(x)), `layers` times, then a norm.
+  """
+
+  def __init__(self, settings: ModelSettings, rngs: nnx.Rngs):
+    width, dtype = settings.width, jnp.dtype(settings.compute_dtype)
+    self.rate = settings.dropout
+    self.norms = nnx.List(
+      [
+        param.layer_norm(width, rngs, dtype=dtype)
+        for _ in range(settings.layers + 1)
+      ]
+    )
+    self.mlps = nnx.List(
+      [
+        MLP(width, settings.hidden, settings.activation, rngs, dtype=dtype)
+        for _ in range(settings.layers)
+      ]
+    )
+
+  def __call__(
+    self, x_BTD: Float[Array, "B T D"], noise: Noise | None
+  ) -> Float[Array, "B T D"]:
+    *norms, last = self.norms
+    for norm, mlp in zip(norms, self.mlps, strict=True):
+      x_BTD = x_BTD + dropout(mlp(norm(x_BTD)), self.rate, noise)
+    return dropout(last(x_BTD), self.rate, noise)
+
+
+class Tagger(nnx.Module):
+  """Product encoder, head, tag decoder.
+
+  Args:
+    settings: of the model; `product` without 'id': what is asked about is new.
+    spec: of the data set.
+    encoders: feature of products → how it is encoded.
+  """
+
+  def __init__(
+    self,
+    settings: ModelSettings,
+    spec: Spec,
+    *,
+    encoders: Mapping[str, MakeEncoder],
+    rngs: nnx.Rngs,
+  ):
+    self.products = ProductEncoder(settings, spec, encoders, rngs)
+    self.head = Head(settings, rngs)
+    self.tags = RankingDecoder(
+      settings, spec.num_tags, "vocabulary", False, rngs
+    )
+
+  def __call__(
+    self, product: Mapping[str, Array], noise: Noise | None = None
+  ) -> Query:
+    """One question a product, T = 1.
+
+    Args:
+      product: feature → array [B, ...].
+    """
+    vectors_BD = self.products.vectors(product, noise)
+    return self.tags(self.head(vectors_BD[:, None], noise), vectors_BD)

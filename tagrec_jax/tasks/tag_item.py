@@ -1,0 +1,111 @@
+"""Which tags does this product have, known by its content alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from tagrec_jax.core.settings import Settings
+from tagrec_jax.core.sums import Sum
+from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.spec import Part, batch_key
+from tagrec_jax.layers.noise import Noise
+from tagrec_jax.layers.param import logical_axes
+from tagrec_jax.models.decoder.ranking import scores
+from tagrec_jax.models.encoder.product import MakeEncoder
+from tagrec_jax.models.tagger import Tagger
+from tagrec_jax.tasks.task import Objective
+
+Batch = Mapping[str, Array]
+Params = dict[str, Any]
+
+
+class TagItem:
+  """The encoder-decoder and its loss as pure functions of parameters.
+
+  Args:
+    encoders: make the encoders of features, see `Tagger`.
+    objective: over the tags of training, see `MultilabelSoftmax`.
+
+  Attributes:
+    axes: the logical axes of each parameter, parallel to what `init` makes.
+    reads_all, rows: no table has rows for products, so none are chosen.
+  """
+
+  reads_all = True
+  rows = None
+
+  def __init__(
+    self,
+    settings: Settings,
+    dataset: Dataset,
+    *,
+    encoders: Mapping[str, MakeEncoder],
+    objective: Objective,
+  ):
+    self._objective = objective
+    self._make = lambda key: Tagger(
+      settings.model,
+      dataset.spec,
+      encoders=encoders,
+      rngs=nnx.Rngs(params=key),
+    )
+    abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
+    self._graph, state = nnx.split(abstract, nnx.Param)
+    self.axes = logical_axes(state)
+    self._names = settings.model.product
+
+  def init(self, key: Array) -> Params:
+    """New parameters: a pure dict of float32 arrays."""
+    return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
+
+  def losses(
+    self,
+    params: Params,
+    batch: Batch,
+    key: Array,
+    shard: Array | int = 0,
+    rows: Array | None = None,
+  ) -> dict[str, Sum]:
+    """The loss over the products of a batch that have tags.
+
+    Args:
+      key: of all noise of this step.
+      shard: number of this part of the batch, see `Noise`.
+      rows: not used, no table has any.
+    """
+    del rows
+    query = self._ask(params, batch, Noise(key, shard))
+    loss = self._objective(
+      query.query_BTD,
+      query.vectors_CD,
+      query.bias_C,
+      batch["target_tags"][:, None],
+      None,
+    )
+    return {"tags": loss}
+
+  def prepare(self, params: Params) -> Params:
+    """Nothing is the same for every batch."""
+    return params
+
+  def scores(
+    self, ready: Params, batch: Batch
+  ) -> dict[str, Float[Array, "B C"]]:
+    """The scores of all tags for each product.
+
+    Args:
+      ready: of `prepare`.
+    """
+    return {"tags": scores(self._ask(ready, batch, None))}
+
+  def _ask(self, params: Params, batch: Batch, noise: Noise | None) -> Any:
+    model: Tagger = nnx.merge(self._graph, nnx.State(params))
+    product = {
+      name: batch[batch_key(Part.PRODUCT, name)] for name in self._names
+    }
+    return model(product, noise)
