@@ -32,6 +32,7 @@ REQUIRED = [
   "optax>=0.2.8,<0.3",
   "orbax-checkpoint>=0.12.8,<0.13",
   "packaging>=24",
+  "pillow>=11",
   "pyarrow>=17",
   "rich>=13.7",
   "scipy>=1.14,<2",
@@ -69,6 +70,8 @@ setuptools.setup(
   extras_require={
     "test": TEST,
     "bench": BENCH,
+    "pretrained": ["safetensors>=0.5", "tokenizers>=0.21"],
+    "audio": ["soundfile>=0.13"],  # clips that are not WAV
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda12]"],
   },

@@ -1,7 +1,8 @@
-"""From what is said of products and people to arrays.
+"""From what is said of products, tags and people to arrays.
 
-An `Encoding` is learned from training records and then fixed, so that a product
-or a person that comes later is read in the same way.
+An `Encoding` is learned from training records and then fixed, so that what
+comes later is read in the same way. How each kind is read stands in modules of
+its own: numbers, ngrams, pictures, sounds, tokenizer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,20 +19,34 @@ import numpy as np
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
-from tagrec_jax.data.records import Item, Person
+from tagrec_jax.data import ngrams, numbers
+from tagrec_jax.data.pictures import read_pictures
+from tagrec_jax.data.records import Item, Person, Tag
+from tagrec_jax.data.sounds import RATE, read_clips
 from tagrec_jax.data.spec import Feature, Kind, Part
+from tagrec_jax.data.tokenizer import (
+  read_tokenizer,
+  token_rows,
+  vocabulary_size,
+)
 from tagrec_jax.data.vocab import Vocabulary
 from tagrec_jax.data.words import words
 
 MAX_TAGS = 64
-"""Tags kept of one product, the first ones."""
+"""Tags, or members of another set, kept of one product, the first ones."""
 MIN_RECORDS = 2
 """A word or class of fewer training records says nothing that an id does not:
 it is not kept."""
-MAX_NUMBER = 5.0
-"""Standardised numbers are clipped to ± this."""
-RESERVED = ("id", "tags", "text", "numbers")
-"""Product features of their own; no category may have such a name."""
+RESERVED = (
+  *("id", "tags", "text", "tokens", "ngrams", "numbers"),
+  *("image", "audio", "pretrained"),
+)
+"""Product features of their own; no category or set may have such a name."""
+
+_TEXTS = ("text", "tokens", "ngrams")  # features that tags have too
+_BETWEEN = re.compile(r"[:/_-]+|(?<=[a-z])(?=[A-Z])")
+
+_NO_NAMES = Vocabulary(())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,32 +56,60 @@ class Encoding:
   Attributes:
     feature: its row of the feature table.
     names: the classes, words or tags that rows of arrays stand for; of NUMBER,
-      the quantities in its columns.
+      the quantities in its columns; of others, none.
     centers, scales: NUMBER only, one for each column: what is taken from the
       logarithm and what the rest is divided by.
+    weights: NGRAMS only, float32 [size]: how much each row tells, 0 for those
+      that are not used.
+    tokenizer: of 'tokens' only, the content of its tokenizer.json.
   """
 
   feature: Feature
-  names: Vocabulary
+  names: Vocabulary = _NO_NAMES
   centers: tuple[float, ...] = ()
   scales: tuple[float, ...] = ()
+  weights: np.ndarray | None = dataclasses.field(default=None, compare=False)
+  tokenizer: str = ""
 
-  def encode(self, records: Sequence[Any]) -> np.ndarray:
+  def encode(
+    self,
+    records: Sequence[Any],
+    counts: collections.Counter[str] | None = None,
+  ) -> np.ndarray:
     """The feature's array, one row for each record; see `Kind`.
 
     Args:
-      records: `Item`s or `Person`s, as the feature's part says.
+      records: `Item`s, `Tag`s or `Person`s, as the feature's part says.
+      counts: takes reason → files of pictures and clips that were given and
+        could not be read.
     """
+    name, width = self.feature.name, self.feature.width
+    counts = collections.Counter() if counts is None else counts
     match self.feature.kind:
       case Kind.CATEGORY:
-        name = self.feature.name
         return self.names.indices(r.categories.get(name, "") for r in records)
       case Kind.ID_SET:
-        return self._rows(dict.fromkeys(r.tags) for r in records)
+        return self._rows(dict.fromkeys(_members(r, name)) for r in records)
+      case Kind.TEXT if self.tokenizer:
+        return token_rows(_joined(records), self.tokenizer, width)
       case Kind.TEXT:
-        return self._rows(words(_text(r)) for r in records)
+        return self._rows(words(text) for text in _joined(records))
       case Kind.NUMBER:
-        return self._numbers(records)
+        return numbers.rows(
+          [r.numbers for r in records],
+          self.names.ids,
+          self.centers,
+          self.scales,
+        )
+      case Kind.NGRAMS:
+        assert self.weights is not None
+        return ngrams.rows(_texts(records), self.weights, width)
+      case Kind.IMAGE:
+        return read_pictures([r.image for r in records], width, counts)
+      case Kind.AUDIO:
+        return read_clips([r.audio for r in records], width / RATE, counts)
+      case Kind.VECTOR:
+        raise ValueError("vectors are made by a model, not read")
 
   def _rows(self, lists: Iterable[Iterable[str]]) -> np.ndarray:
     """The first known members of each list, padded by UNKNOWN."""
@@ -79,13 +122,6 @@ class Encoding:
       table[row, : len(found)] = found
     return table
 
-  def _numbers(self, records: Sequence[Item]) -> np.ndarray:
-    logs = _logarithms(records, self.names.ids)
-    standard = (logs - np.array(self.centers)) / np.array(self.scales)
-    # Rounded: the last bits of a logarithm differ between processors.
-    rounded = np.round(np.clip(standard, -MAX_NUMBER, MAX_NUMBER), 4)
-    return rounded.astype(np.float32) + 0.0  # no -0.0
-
 
 def product_encodings(
   items: Sequence[Item], settings: DataSettings
@@ -96,67 +132,139 @@ def product_encodings(
     items: those that training may see.
 
   Raises:
-    UserError: if a category has the name of another feature.
+    UserError: if a category or set has the name of another feature, or
+      `settings.pretrained_text` is no folder of an encoder.
   """
-  classes = _classes(items, Part.PRODUCT)
-  for name in RESERVED:
-    if any(encoding.feature.name == name for encoding in classes):
-      raise UserError(
-        f"category '{name}' of products",
-        "found the name of another feature",
-        f"a name other than {', '.join(RESERVED)}",
-        "rename the column",
+  if not items:
+    return ()
+  named = [*_classes(items, Part.PRODUCT), *_sets(items)]
+  _check_names(named)
+  made = (
+    _tags(items),
+    *_text_encodings(items, settings),
+    _numbers(items),
+    *_media_encodings(items, settings),
+    *named,
+  )
+  return tuple(e for e in made if e is not None)
+
+
+def tag_encodings(
+  tags: Sequence[Tag], of_products: Sequence[Encoding]
+) -> tuple[Encoding, ...]:
+  """Tags' own texts, read with the words and weights of products' texts.
+
+  So one table serves both, and a tag that no product has yet is known by what
+  its words mean in products.
+
+  Args:
+    tags: all, also those that training does not see: nothing is learned of
+      them but the width of the arrays.
+    of_products: what `product_encodings` gave.
+  """
+  encodings = []
+  for encoding in of_products:
+    if encoding.feature.name in _TEXTS and tags:
+      used = int((encoding.encode(tags) != UNKNOWN).sum(1).max())
+      feature = dataclasses.replace(
+        encoding.feature, part=Part.TAG, width=max(used, 1)
       )
-  text = _words(items, settings.text_vocabulary, settings.text_words)
-  made = (_tags(items), text, _scales(items), *classes)
-  return tuple(e for e in made if len(e.names) and e.feature.width)
+      encodings.append(dataclasses.replace(encoding, feature=feature))
+  return tuple(encodings)
 
 
 def person_encodings(people: Sequence[Person]) -> tuple[Encoding, ...]:
   """Learns every person feature that these people offer."""
-  return tuple(e for e in _classes(people, Part.PERSON) if len(e.names))
+  return tuple(_classes(people, Part.PERSON))
 
 
-def _tags(items: Sequence[Item]) -> Encoding:
-  tags = Vocabulary(sorted({tag for item in items for tag in item.tags}))
-  width = max((len(set(item.tags)) for item in items), default=0)
-  return Encoding(
-    Feature("tags", Part.PRODUCT, Kind.ID_SET, len(tags), min(width, MAX_TAGS)),
-    tags,
-  )
+# What is learned, one function a kind; None where there is nothing to learn.
 
 
-def _words(items: Sequence[Item], size: int, width: int) -> Encoding:
-  counts = collections.Counter(
-    word
-    for item in (items if size and width else ())
-    for word in set(words(_text(item)))
-  )
-  kept = Vocabulary(_frequent(counts)[:size])
-  return Encoding(
-    Feature("text", Part.PRODUCT, Kind.TEXT, len(kept), width), kept
-  )
+def _tags(items: Sequence[Item]) -> Encoding | None:
+  tags = Vocabulary.sorted({tag for item in items for tag in item.tags})
+  width = max(len(set(item.tags)) for item in items)
+  return _of_set("tags", tags, width)
 
 
-def _scales(items: Sequence[Item]) -> Encoding:
-  names = Vocabulary(sorted({name for item in items for name in item.numbers}))
-  centers, scales = [], []
-  for column in _logarithms(items, names.ids).T:
-    known = column[~np.isnan(column)]
-    if not len(known):
-      known = np.zeros(1)
-    low, middle, high = np.percentile(known, (25, 50, 75))
-    # Where most numbers are equal, the few others still have a spread.
-    spread = (high - low) or known.std() or 1.0
-    # Rounded for the same reason as the numbers themselves.
-    centers.append(float(f"{middle:.9g}"))
-    scales.append(float(f"{spread:.9g}"))
-  return Encoding(
-    Feature("numbers", Part.PRODUCT, Kind.NUMBER, 0, len(names)),
-    names,
-    tuple(centers),
-    tuple(scales),
-  )
+def _sets(items: Sequence[Item]) -> list[Encoding]:
+  """An encoding for each name of a set, of members met in several products."""
+  counts: dict[str, collections.Counter[str]] = {}
+  for item in items:
+    for name, members in item.sets.items():
+      counts.setdefault(name, collections.Counter()).update(set(members))
+  encodings = []
+  for name in sorted(counts):
+    kept = Vocabulary.sorted(_frequent(counts[name]))
+    width = max(
+      sum(member in kept for member in set(item.sets.get(name, ())))
+      for item in items
+    )
+    if encoding := _of_set(name, kept, width):
+      encodings.append(encoding)
+  return encodings
+
+
+def _of_set(name: str, members: Vocabulary, width: int) -> Encoding | None:
+  if not len(members):
+    return None
+  width = min(width, MAX_TAGS)
+  feature = Feature(name, Part.PRODUCT, Kind.ID_SET, len(members), width)
+  return Encoding(feature, members)
+
+
+def _text_encodings(
+  items: Sequence[Item], settings: DataSettings
+) -> list[Encoding]:
+  """The three ways to read titles and descriptions, as far as asked for."""
+  made = []
+  if settings.text_vocabulary and settings.text_words:
+    counts = collections.Counter(
+      word for text in _joined(items) for word in set(words(text))
+    )
+    kept = Vocabulary.sorted(_frequent(counts)[: settings.text_vocabulary])
+    feature = Feature(
+      "text", Part.PRODUCT, Kind.TEXT, len(kept), settings.text_words
+    )
+    if len(kept):
+      made.append(Encoding(feature, kept))
+  if folder := settings.pretrained_text:
+    tokenizer = read_tokenizer(folder)
+    size, width = vocabulary_size(tokenizer), settings.pretrained_tokens
+    feature = Feature("tokens", Part.PRODUCT, Kind.TEXT, size, width)
+    made.append(Encoding(feature, tokenizer=tokenizer))
+  if size := settings.ngram_buckets:
+    weights = ngrams.weights(_texts(items), size)
+    feature = Feature(
+      "ngrams", Part.PRODUCT, Kind.NGRAMS, size, settings.ngram_width
+    )
+    if weights.any():
+      made.append(Encoding(feature, weights=weights))
+  return made
+
+
+def _numbers(items: Sequence[Item]) -> Encoding | None:
+  names = Vocabulary.sorted({name for item in items for name in item.numbers})
+  if not len(names):
+    return None
+  feature = Feature("numbers", Part.PRODUCT, Kind.NUMBER, 0, len(names))
+  learned = numbers.learn([item.numbers for item in items], names.ids)
+  return Encoding(feature, names, *learned)
+
+
+def _media_encodings(
+  items: Sequence[Item], settings: DataSettings
+) -> list[Encoding]:
+  """Of pictures and clips; nothing is learned but whether there are any."""
+  made = []
+  if settings.image_size and any(item.image for item in items):
+    width = settings.image_size
+    made.append(Encoding(Feature("image", Part.PRODUCT, Kind.IMAGE, 0, width)))
+  samples = round(settings.audio_seconds * RATE)
+  if samples and any(item.audio for item in items):
+    feature = Feature("audio", Part.PRODUCT, Kind.AUDIO, 0, samples)
+    made.append(Encoding(feature))
+  return made
 
 
 def _classes(
@@ -170,10 +278,10 @@ def _classes(
         counts.setdefault(name, collections.Counter())[value] += 1
   encodings = []
   for name in sorted(counts):
-    kept = Vocabulary(_frequent(counts[name]))
+    kept = Vocabulary.sorted(_frequent(counts[name]))
     feature = Feature(name, part, Kind.CATEGORY, len(kept))
     encodings.append(Encoding(feature, kept))
-  return encodings
+  return [encoding for encoding in encodings if len(encoding.names)]
 
 
 def _frequent(counts: collections.Counter[str]) -> list[str]:
@@ -182,16 +290,37 @@ def _frequent(counts: collections.Counter[str]) -> list[str]:
   return sorted(kept, key=lambda name: (-counts[name], name))
 
 
-def _text(item: Item) -> str:
-  return f"{item.title}\n{item.description}"
+def _check_names(encodings: Sequence[Encoding]) -> None:
+  taken = set(RESERVED)
+  for encoding in encodings:
+    name, kind = encoding.feature.name, encoding.feature.kind
+    if name in taken:
+      raise UserError(
+        f"{'set' if kind is Kind.ID_SET else 'category'} '{name}' of products",
+        "found the name of another feature",
+        f"a name other than {', '.join(RESERVED)}, used once",
+        "rename the column",
+      )
+    taken.add(name)
 
 
-def _logarithms(items: Sequence[Item], names: Sequence[str]) -> np.ndarray:
-  """sign(x) · log(1 + |x|) of each number; NaN where there is none."""
-  table = np.full((len(items), len(names)), np.nan)
-  for row, item in enumerate(items):
-    for column, name in enumerate(names):
-      value = item.numbers.get(name, math.nan)
-      if math.isfinite(value):
-        table[row, column] = value
-  return np.sign(table) * np.log1p(np.abs(table))
+# What records say.
+
+
+def _members(item: Item, name: str) -> tuple[str, ...]:
+  return item.tags if name == "tags" else item.sets.get(name, ())
+
+
+def _texts(records: Iterable[Item | Tag]) -> list[ngrams.Text]:
+  """Titles and descriptions; the title of a tag is its name in words."""
+  return [
+    (
+      _BETWEEN.sub(" ", r.id).strip() if isinstance(r, Tag) else r.title,
+      r.description,
+    )
+    for r in records
+  ]
+
+
+def _joined(records: Iterable[Item | Tag]) -> list[str]:
+  return ["\n".join(text) for text in _texts(records)]

@@ -1,8 +1,9 @@
 """Prepared data on disk: written once, never changed, checked when read.
 
-A folder holds `dataset.json` (the small things), the ArrayRecord shards of the
-people and of the catalogue (TFDS, see builder.py), and `SHA256SUMS` over all of
-them, which `sha256sum -c` reads too.
+A folder holds `dataset.json` (the small things), what is large of encodings in
+files of its own, the ArrayRecord shards of the people and of the catalogue
+(TFDS, see builder.py), and `SHA256SUMS` over all of them, which `sha256sum -c`
+reads too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import socket
 import uuid
 from typing import Any
 
+import numpy as np
+
 from tagrec_jax.core.errors import StorageError
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.encodings import Encoding
@@ -25,7 +28,7 @@ from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.data.tables import read_tables, write_tables
 from tagrec_jax.data.vocab import Vocabulary
 
-VERSION = 2
+VERSION = 3
 """Of the layout on disk."""
 
 _MANIFEST = "dataset.json"
@@ -50,6 +53,7 @@ def write(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
     _remove_abandoned(folder)
     building.mkdir()
     write_tables(dataset, building)
+    _write_large(dataset, building)
     (building / _MANIFEST).write_text(
       json.dumps(_manifest(dataset), indent=1), encoding="ascii"
     )
@@ -124,13 +128,41 @@ def _feature(values: dict[str, Any]) -> Feature:
   return Feature(**values | {"part": part, "kind": kind})
 
 
-def _encoding(values: dict[str, Any]) -> Encoding:
-  return Encoding(
-    _feature(values["feature"]),
-    Vocabulary(values["names"]),
-    tuple(values["centers"]),
-    tuple(values["scales"]),
-  )
+def _write_large(dataset: Dataset, folder: pathlib.Path) -> None:
+  """What of encodings is too much for a manifest that people may look at."""
+  for number, encoding in enumerate(dataset.encodings):
+    weights, tokenizer = _large(folder, number)
+    if encoding.weights is not None:
+      np.save(weights, encoding.weights, allow_pickle=False)
+    if encoding.tokenizer:
+      tokenizer.write_text(encoding.tokenizer, encoding="utf-8", newline="")
+
+
+def _large(
+  folder: pathlib.Path, number: int
+) -> tuple[pathlib.Path, pathlib.Path]:
+  """The files of an encoding's weights and tokenizer, if it has them."""
+  name = f"encoding_{number}"
+  return folder / f"{name}.npy", folder / f"{name}.tokenizer.json"
+
+
+def _encodings(
+  folder: pathlib.Path, manifest: dict[str, Any]
+) -> tuple[Encoding, ...]:
+  encodings = []
+  for number, values in enumerate(manifest["encodings"]):
+    weights, tokenizer = _large(folder, number)
+    encodings.append(
+      Encoding(
+        _feature(values["feature"]),
+        Vocabulary(values["names"]),
+        tuple(values["centers"]),
+        tuple(values["scales"]),
+        np.load(weights, allow_pickle=False) if weights.exists() else None,
+        tokenizer.read_bytes().decode() if tokenizer.exists() else "",
+      )
+    )
+  return tuple(encodings)
 
 
 def _assemble(folder: pathlib.Path, manifest: dict[str, Any]) -> Dataset:
@@ -142,7 +174,7 @@ def _assemble(folder: pathlib.Path, manifest: dict[str, Any]) -> Dataset:
     spec=spec,
     tags=Vocabulary(manifest["tags"]),
     counts=manifest["counts"],
-    encodings=tuple(_encoding(values) for values in manifest["encodings"]),
+    encodings=_encodings(folder, manifest),
     **read_tables(folder, spec),
   )
 

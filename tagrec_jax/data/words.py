@@ -12,6 +12,7 @@ _SINGLE = (
   "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
   "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
+_ASCII = re.compile("[a-z0-9]+")
 _MAX_CHARACTERS = 10_000
 """More of a text is not looked at; it bounds time and memory."""
 
@@ -22,7 +23,10 @@ def words(text: str) -> list[str]:
   Equal looking texts give equal words (NFC), and marks above, below and beside
   letters stay with their letter.
   """
-  text = unicodedata.normalize("NFC", text[:_MAX_CHARACTERS])
+  text = text[:_MAX_CHARACTERS]
+  if text.isascii():  # the same words in a tenth of the time
+    return _ASCII.findall(text.lower())
+  text = unicodedata.normalize("NFC", text)
   return _pattern().findall(text.lower())
 
 

@@ -11,12 +11,14 @@ from configs.base import get_config
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings, from_dict
 from tagrec_jax.data.encodings import (
-  MAX_NUMBER,
   MAX_TAGS,
+  RESERVED,
   Encoding,
   person_encodings,
   product_encodings,
+  tag_encodings,
 )
+from tagrec_jax.data.numbers import MAX_NUMBER
 from tagrec_jax.data.records import Item, Person
 from tagrec_jax.data.spec import Feature, Kind, Part
 
