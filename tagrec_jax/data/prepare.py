@@ -33,7 +33,7 @@ from tagrec_jax.data.spec import Feature, Spec
 from tagrec_jax.data.splits import Split, global_time, leave_one_out
 from tagrec_jax.data.vocab import Vocabulary
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same files would give other prepared data."""
 
 QUIET_SECONDS = 10.0
@@ -145,14 +145,14 @@ def from_cleaned(
   Whatever is learned (which products there are, classes, words, scales) is
   learned from training events and from the products and people in them.
   """
-  people = Vocabulary(sorted({event.person for event in cleaned.events}))
+  people = Vocabulary.sorted({event.person for event in cleaned.events})
   events, event_items = _events(cleaned.events, people)
   split = _split(events, settings)
   trains = np.arange(len(event_items)) < np.repeat(
     split.train_ends, np.diff(events.offsets)
   )
-  items = Vocabulary(
-    sorted({event_items[event] for event in np.flatnonzero(trains)})
+  items = Vocabulary.sorted(
+    {event_items[event] for event in np.flatnonzero(trains)}
   )
   if not len(items):
     raise UserError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -15,12 +14,11 @@ from tagrec_jax.core.axes import UNKNOWN
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Vocabulary:
-  """A fixed set of ids; each one's index is its place in sorted order.
-
-  The order is that of code points, so it depends on nothing but the ids.
+  """A fixed list of ids; each one's index is its place.
 
   Attributes:
-    ids: the ids, sorted whatever order they were given in.
+    ids: in the order they were given. Where the order means nothing, use
+      `sorted`: then it depends on nothing but the ids.
 
   Raises:
     ValueError: if an id comes twice.
@@ -32,13 +30,22 @@ class Vocabulary:
   )
 
   def __post_init__(self):
-    ids = tuple(sorted(self.ids))
+    ids = tuple(self.ids)
     rows = {id: row for row, id in enumerate(ids)}
     if len(rows) < len(ids):
-      twice = next(a for a, b in itertools.pairwise(ids) if a == b)
+      twice = next(id for row, id in enumerate(ids) if rows[id] != row)
       raise ValueError(f"id {twice!r} comes twice in a vocabulary")
     object.__setattr__(self, "ids", ids)
     object.__setattr__(self, "_rows", rows)
+
+  @classmethod
+  def sorted(cls, ids: Iterable[str]) -> Vocabulary:
+    """The ids in the order of their code points."""
+    return cls(tuple(sorted(ids)))
+
+  def extended(self, ids: Iterable[str]) -> Vocabulary:
+    """The same rows, and more ids after them in the order given."""
+    return Vocabulary((*self.ids, *ids))
 
   def __len__(self) -> int:
     return len(self.ids)
