@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Feature
@@ -42,9 +42,7 @@ class NgramBag(nnx.Module):
       jnp.asarray(start, jnp.float32)[:, None], axes=("vocabulary", None)
     )
 
-  def __call__(
-    self, values: Int[Array, "N W"], noise: Noise | None
-  ) -> Tokens:
+  def __call__(self, values: Int[Array, "N W"], noise: Noise | None) -> Tokens:
     """Under noise each n-gram is left out with probability `rate`."""
     ids_NW = values
     if noise is not None and self.rate > 0:
