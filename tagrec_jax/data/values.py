@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import re
 from typing import Any
 
@@ -80,6 +81,20 @@ def read_text(value: Any) -> str:
   if not isinstance(value, str):
     raise BadValue("not text")
   return value
+
+
+def read_inner_path(value: Any) -> str:
+  """The path of a file as seen from its table; '' where there is none.
+
+  A table must not make us open files elsewhere on the machine.
+  """
+  path = read_text(value)
+  if "\0" in path:
+    raise BadValue("not a path")
+  parts = path.replace("\\", "/").split("/")
+  if ".." in parts or os.path.isabs(path) or re.match("[A-Za-z]:", path):
+    raise BadValue("outside the folder")
+  return path
 
 
 def read_category(value: Any) -> str:

@@ -12,6 +12,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import values
 from tagrec_jax.data.records import Event, Item, Person, Record, Rejection
+from tagrec_jax.data.sources.media import media_files
 from tagrec_jax.data.sources.rows import Row, records
 from tagrec_jax.data.sources.tables import csv_rows, jsonl_rows, parquet_rows
 
@@ -31,9 +32,10 @@ _ITEM_COLUMNS = (
   "brand",
   "image",
   "audio",
+  "group",
 )
 _EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "rating", "tags", "tag")
-_PREFIXES = ("number_", "category_", "context_")
+_PREFIXES = ("number_", "category_", "set_", "context_")
 _SIMILAR = 0.8  # a column this like a known one is taken for a slip
 
 
@@ -53,7 +55,10 @@ class Folder:
     number_<name>   a number, kept as <name>
     brand           a class
     category_<name> a class, kept as <name>
+    set_<name>      classes, as tags are written, kept as <name>
     image, audio    a file, its path seen from the folder
+    group           products with the same one are alike (sizes, a series): all
+                    of them train, or none
   events
     user_id         required
     item_id         required; items known only from here have no content
@@ -75,25 +80,32 @@ class Folder:
 
   Attributes:
     folder: where the tables are.
+    media: whether the pictures and clips are read too.
   """
 
   folder: str
+  media: bool = False
 
   @classmethod
   def from_settings(cls, settings: DataSettings) -> Folder:
-    return cls(settings.folder)
+    media = bool(settings.image_size or settings.audio_seconds)
+    return cls(settings.folder, media)
 
   @property
   def name(self) -> str:
     return os.path.basename(os.path.abspath(self.folder))
 
   def files(self) -> list[str]:
-    """The tables.
+    """The tables, then the pictures and clips if they are read.
 
     Raises:
-      UserError: if there is none, or one in two formats.
+      UserError: if there is no table, or one in two formats.
     """
-    return list(self._tables().values())
+    tables = self._tables()
+    files = list(tables.values())
+    if self.media and "items" in tables:
+      files += media_files(self._items(tables["items"]))
+    return files
 
   def read(self) -> Iterator[Record]:
     """Items, people, then events.
@@ -103,8 +115,7 @@ class Folder:
     """
     tables = self._tables()
     if "items" in tables:
-      rows = _rows(tables["items"], ("item_id",), _ITEM_COLUMNS)
-      yield from records(rows, self._item)
+      yield from self._items(tables["items"])
     if "people" in tables:
       yield from records(_rows(tables["people"], ("user_id",)), _person)
     if "events" in tables:
@@ -132,6 +143,9 @@ class Folder:
       )
     return tables
 
+  def _items(self, table: str) -> Iterator[Item | Rejection]:
+    return records(_rows(table, ("item_id",), _ITEM_COLUMNS), self._item)
+
   def _item(self, row: Row) -> Item:
     return Item(
       id=row.need("item_id", values.read_id),
@@ -140,20 +154,15 @@ class Folder:
       tags=row.maybe("tags", values.read_tags, ()),
       numbers=_numbers(row),
       categories=_item_categories(row),
+      sets=_sets(row),
       image=row.maybe("image", self._path, ""),
       audio=row.maybe("audio", self._path, ""),
+      group=row.maybe("group", values.read_category, ""),
     )
 
   def _path(self, value: Any) -> str:
-    inner = values.read_text(value)
-    if not inner:
-      return ""
-    # A table must not make us open files elsewhere on the machine.
-    if os.path.isabs(inner) or ".." in inner.replace("\\", "/").split("/"):
-      raise values.BadValue("outside the folder")
-    if "\0" in inner:
-      raise values.BadValue("not a path")
-    return os.path.join(self.folder, inner)
+    path = values.read_inner_path(value)
+    return os.path.join(self.folder, path) if path else ""
 
 
 def _item_categories(row: Row) -> dict[str, str]:
@@ -161,6 +170,14 @@ def _item_categories(row: Row) -> dict[str, str]:
   for column, name in _prefixed(row, "category_"):
     categories[name] = row.maybe(column, values.read_category, "")
   return _present(categories)
+
+
+def _sets(row: Row) -> dict[str, tuple[str, ...]]:
+  sets: dict[str, tuple[str, ...]] = {
+    name: row.maybe(column, values.read_tags, ())
+    for column, name in _prefixed(row, "set_")
+  }
+  return {name: members for name, members in sets.items() if members}
 
 
 def _numbers(row: Row) -> dict[str, float]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, TypeVar
 
@@ -130,13 +132,19 @@ def delimited(
 
 @contextlib.contextmanager
 def opened(path: str, mode: str = "r", **options: Any) -> Iterator[IO]:
-  """An open file; what goes wrong with it is a `StorageError`."""
+  """An open file; what goes wrong with it is a `StorageError`.
+
+  Of a name that ends in .gz, what is packed in the file.
+  """
   try:
-    with open(path, mode, **options) as file:
+    opener: Callable[..., IO] = gzip.open if path.endswith(".gz") else open
+    if "b" not in mode:
+      mode += "t"  # without it gzip gives bytes
+    with opener(path, mode, **options) as file:
       yield file
-  except OSError as error:
-    found = f"cannot be read ({error.strerror or error})"
-    raise StorageError(path, found) from error
+  except (OSError, EOFError, zlib.error) as error:
+    reason = getattr(error, "strerror", None) or error
+    raise StorageError(path, f"cannot be read ({reason})") from error
 
 
 def opened_text(
