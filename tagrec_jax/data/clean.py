@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -13,7 +14,14 @@ from jaxtyping import Bool, Int64
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.dataset import NO_TIME
-from tagrec_jax.data.records import Event, Item, Person, Record, Rejection
+from tagrec_jax.data.records import (
+  Event,
+  Item,
+  Person,
+  Record,
+  Rejection,
+  Tag,
+)
 from tagrec_jax.data.sources.rows import shown
 from tagrec_jax.data.text import normalise
 from tagrec_jax.data.values import id_problem, time_problem
@@ -21,12 +29,14 @@ from tagrec_jax.data.values import id_problem, time_problem
 LONGEST_TITLE = 1_000
 LONGEST_DESCRIPTION = 10_000
 LONGEST_NAME = 200
-"""Characters of a title, a description, and of a tag or category."""
+"""Characters of a title, a description, and of a tag, category or group."""
 
 KEPT_REJECTIONS = 1_000
 """Rejections that are kept to be shown; all of them are counted."""
 
 _TOP_REASONS = 3
+
+Described = TypeVar("Described", Item, Tag, Person)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Cleaned:
   Attributes:
     items, people: by id; those of events nobody described have only their id,
       those without events are kept.
+    tags: what was said of tags, by id; of most nothing is.
     events: by person (ids in order of code points), then time; events of one
       second, or without times, stay in the order of the file.
     counts: reason → records left out, refused or made.
@@ -43,6 +54,7 @@ class Cleaned:
   """
 
   items: dict[str, Item]
+  tags: dict[str, Tag]
   people: dict[str, Person]
   events: list[Event]
   counts: dict[str, int]
@@ -52,11 +64,11 @@ class Cleaned:
 def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
   """Brings records into one form, order and density.
 
-  In this order: texts are normalised; of items and people described twice the
-  first counts; events with impossible ids or times are refused; events of the
-  same person, product and second become one; ratings below `min_rating` go
-  (events without rating stay); people and products with too few events go,
-  again and again until none is left; events are sorted.
+  In this order: texts are normalised; of items, tags and people described
+  twice the first counts; events with impossible ids or times are refused;
+  events of the same person, product and second become one; ratings below
+  `min_rating` go (events without rating stay); people and products with too few
+  events go, again and again until none is left; events are sorted.
 
   Cleaning what was cleaned changes nothing.
 
@@ -94,6 +106,7 @@ def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
       gathered.people[event.person] = Person(event.person)
   return Cleaned(
     gathered.items,
+    gathered.tags,
     gathered.people,
     sorted_events,
     dict(+counts),
@@ -106,6 +119,7 @@ class _Gathered:
 
   def __init__(self):
     self.items: dict[str, Item] = {}
+    self.tags: dict[str, Tag] = {}
     self.people: dict[str, Person] = {}
     self.events: list[Event] = []
     self.counts: collections.Counter[str] = collections.Counter()
@@ -120,15 +134,23 @@ class _Gathered:
       self._add_event(record)
     elif isinstance(record, Rejection):
       self._reject(record)
-    elif self._is_id(record.id, type(record).__name__.lower()):
-      described = self.items if isinstance(record, Item) else self.people
-      if record.id in described:
-        self.counts[f"repeated {type(record).__name__.lower()}"] += 1
-      elif isinstance(record, Item):
-        self.items[record.id] = _tidy_item(record)
-      else:
-        categories = _tidy_categories(record.categories)
-        self.people[record.id] = Person(record.id, categories)
+    elif isinstance(record, Tag):
+      # Named as products name it, who need not be strict about it.
+      record = _tidy_tag(record)
+      if self._is_id(record.id, "tag"):
+        self._add_described(self.tags, record)
+    elif isinstance(record, Item):
+      if self._is_id(record.id, "item"):
+        self._add_described(self.items, _tidy_item(record))
+    elif self._is_id(record.id, "person"):
+      categories = _tidy_categories(record.categories)
+      self._add_described(self.people, Person(record.id, categories))
+
+  def _add_described(
+    self, described: dict[str, Described], record: Described
+  ) -> None:
+    if described.setdefault(record.id, record) is not record:
+      self.counts[f"repeated {type(record).__name__.lower()}"] += 1
 
   def _add_event(self, event: Event) -> None:
     if not self._is_id(event.person, "person"):
@@ -199,7 +221,23 @@ def _tidy_item(item: Item) -> Item:
     tags=_tidy_tags(item.tags),
     numbers=finite,
     categories=_tidy_categories(item.categories),
+    sets=_tidy_sets(item.sets),
+    group=normalise(item.group, LONGEST_NAME),
   )
+
+
+def _tidy_tag(tag: Tag) -> Tag:
+  return Tag(
+    normalise(tag.id, LONGEST_NAME),
+    normalise(tag.description, LONGEST_DESCRIPTION),
+  )
+
+
+def _tidy_sets(
+  sets: Mapping[str, Iterable[str]],
+) -> dict[str, tuple[str, ...]]:
+  tidy = {name: _tidy_tags(members) for name, members in sets.items()}
+  return {name: members for name, members in tidy.items() if members}
 
 
 def _tidy_tags(tags: Iterable[str]) -> tuple[str, ...]:

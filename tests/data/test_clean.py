@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.clean import KEPT_REJECTIONS, Cleaned, clean
-from tagrec_jax.data.records import Event, Item, Person, Rejection
+from tagrec_jax.data.records import Event, Item, Person, Rejection, Tag
 from tagrec_jax.data.sources.amazon_s3rec import S3Rec
 
 
@@ -21,7 +21,10 @@ def run(data_settings):
 
 def records(cleaned: Cleaned):
   return itertools.chain(
-    cleaned.items.values(), cleaned.people.values(), cleaned.events
+    cleaned.items.values(),
+    cleaned.tags.values(),
+    cleaned.people.values(),
+    cleaned.events,
   )
 
 
@@ -44,14 +47,20 @@ item_fields = st.fixed_dictionaries(
     "tags": st.lists(texts, max_size=2).map(tuple),
     "numbers": st.dictionaries(st.just("price"), st.floats()),
     "categories": st.dictionaries(st.just("brand"), texts),
+    "sets": st.dictionaries(
+      st.just("specs"), st.lists(texts, max_size=2).map(tuple)
+    ),
+    "group": texts,
   }
 )
+tag_fields = st.fixed_dictionaries({"id": texts, "description": texts})
 refused = {"file": "f", "line": 1, "field": "price", "reason": "bad"}
 # Records are made in the tests: beartype's checks of them draw at random,
 # which a strategy must not do.
 recipes = st.one_of(
   st.tuples(st.just(Event), event_fields),
   st.tuples(st.just(Item), item_fields),
+  st.tuples(st.just(Tag), tag_fields),
   st.tuples(st.just(Person), st.fixed_dictionaries({"id": ids})),
   st.just((Rejection, refused)),
 )
@@ -74,6 +83,7 @@ def test_cleaning_again_changes_nothing(run, recipe, limits):
   again = run(records(once), **limits)
   assert again.events == once.events
   assert again.items == once.items
+  assert again.tags == once.tags
   assert again.people == once.people
   assert again.counts == {}
 
@@ -137,6 +147,23 @@ def test_repeated_events_become_one_with_all_tags(run):
     Event("a", "1", 8, 4.0),
   ]
   assert cleaned.counts["repeated event"] == 2
+
+
+def test_tags_sets_and_groups_have_one_form(run):
+  cleaned = run(
+    [
+      Tag(" role::\u200bdata ", "holds\n data"),
+      Tag("role::data", "said again"),
+      Tag(" "),
+      Item(
+        "a", sets={"specs": (" Co-op", "Co-op", ""), "no": ("",)}, group=" g"
+      ),
+    ]
+  )
+  assert cleaned.tags == {"role::data": Tag("role::data", "holds data")}
+  assert cleaned.items["a"].sets == {"specs": ("Co-op",)}
+  assert cleaned.items["a"].group == "g"
+  assert cleaned.counts == {"repeated tag": 1, "tag: missing": 1}
 
 
 def test_order_only_data_is_kept_as_it_is(run):
