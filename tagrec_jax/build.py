@@ -64,6 +64,8 @@ TAG_OBJECTIVES = Registry(
   {
     "multilabel_softmax": "tagrec_jax.objectives.multilabel:MultilabelSoftmax",
     "multilabel_sigmoid": "tagrec_jax.objectives.multilabel:MultilabelSigmoid",
+    "asymmetric": "tagrec_jax.objectives.multilabel:Asymmetric",
+    "decoupled_softmax": "tagrec_jax.objectives.multilabel:DecoupledSoftmax",
   },
 )
 
@@ -180,12 +182,7 @@ def feature_encoders(
 
 def model(checked: Settings, prepared: Dataset) -> Task:
   """The model of a config for a data set."""
-  tables = {"items": ITEM_OBJECTIVES, "tags": TAG_OBJECTIVES}
-  objective = checked.objective
-  objectives = {
-    target: tables[target][getattr(objective, target)].from_settings(objective)
-    for target in targets(checked)
-  }
+  objectives = _objectives(checked, prepared)
   encoders = feature_encoders(checked, prepared)
   if checked.task == "tag_item":
     from tagrec_jax.tasks.tag_item import TagItem
@@ -202,6 +199,22 @@ def model(checked: Settings, prepared: Dataset) -> Task:
     history=HISTORY_ENCODERS[checked.model.history],
     objectives=objectives,
   )
+
+
+def _objectives(checked: Settings, prepared: Dataset) -> dict[str, Any]:
+  """target → its loss."""
+  from tagrec_jax.data.tag_counts import TagCounts
+
+  objective, wanted = checked.objective, targets(checked)
+  made: dict[str, Any] = {}
+  if "items" in wanted:
+    made["items"] = ITEM_OBJECTIVES[objective.items].from_settings(objective)
+  if "tags" in wanted:
+    counts = TagCounts.of(prepared)
+    made["tags"] = TAG_OBJECTIVES[objective.tags].from_settings(
+      objective, counts
+    )
+  return made
 
 
 def recipe(checked: Settings, made: Task) -> Recipe:

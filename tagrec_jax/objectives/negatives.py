@@ -79,6 +79,6 @@ def contest(
     bias_C[drawn.entries_K] + offset_K,
     target_scores(queries_BTD, vectors_CD, bias_C, targets_BT),
     valid_BT,
-    column_BT=drawn.columns(targets_BT),
+    column_BTM=drawn.columns(targets_BT)[..., None],
   )
   return Sum(total, jnp.sum(valid_BT))

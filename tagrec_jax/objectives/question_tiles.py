@@ -31,7 +31,8 @@ def question_tiles(
   vectors_CD: jax.Array,
   bias_C: jax.Array,
   right_BT: jax.Array,
-  column_BT: jax.Array,
+  column_BTM: jax.Array,
+  share_BTM: jax.Array,
   weights_BT: jax.Array,
 ) -> jax.Array:
   """Σ weight · row(scores), without gradients where none are asked for.
@@ -53,10 +54,9 @@ def question_tiles(
     total, _ = lax.scan(tile, jnp.zeros(()), slices)
     return (split.sum_over_batch(total),)
 
-  run = split.run(local, "BCCBBB", "-")
-  (total,) = run(
-    queries_BTD, vectors_CD, bias_C, right_BT, column_BT, weights_BT
-  )
+  run = split.run(local, "BCCBBBB", "-")
+  asked = right_BT, column_BTM, share_BTM, weights_BT
+  (total,) = run(queries_BTD, vectors_CD, bias_C, *asked)
   return total
 
 
@@ -68,7 +68,8 @@ def _forward(
   vectors_CD: jax.Array,
   bias_C: jax.Array,
   right_BT: jax.Array,
-  column_BT: jax.Array,
+  column_BTM: jax.Array,
+  share_BTM: jax.Array,
   weights_BT: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
   def local(queries_BTD, vectors_CD, bias_C, *of_questions):
@@ -100,10 +101,9 @@ def _forward(
       right_BT,
     )
 
-  run = split.run(local, "BCCBBB", "-BCCB")
-  total, *grads = run(
-    queries_BTD, vectors_CD, bias_C, right_BT, column_BT, weights_BT
-  )
+  run = split.run(local, "BCCBBBB", "-BCCB")
+  asked = right_BT, column_BTM, share_BTM, weights_BT
+  total, *grads = run(queries_BTD, vectors_CD, bias_C, *asked)
   return total, tuple(grads)
 
 
@@ -115,7 +115,7 @@ def _backward(
   cotangent: jax.Array,
 ) -> tuple[jax.Array | None, ...]:
   del row, tile_questions, split
-  return *((g * cotangent).astype(g.dtype) for g in grads), None, None
+  return *((g * cotangent).astype(g.dtype) for g in grads), None, None, None
 
 
 question_tiles.defvjp(_forward, _backward)
@@ -137,21 +137,22 @@ def scaled(queries_ND: jax.Array, factor_N: jax.Array) -> jax.Array:
 
 def _looker(
   split: Split, vectors_CD: jax.Array, bias_C: jax.Array
-) -> Callable[[jax.Array, jax.Array, jax.Array], Tile]:
-  """(queries_ND, right_N, column_N) → their tile on this device."""
+) -> Callable[..., Tile]:
+  """(queries_ND, right_N, column_NM, share_NM) → their tile on this device."""
   axes = split.catalogue
   largest = jnp.max(_lengths(vectors_CD)), jnp.max(jnp.abs(bias_C))
   length, bias = lax.pmax(largest, axes) if axes else largest
   before = lax.axis_index(axes) * bias_C.shape[0] if axes else 0
 
-  def look(queries_ND, right_N, column_N):
+  def look(queries_ND, right_N, column_NM, share_NM):
     # Cauchy-Schwarz; a right answer may be none of the columns.
     reach_N = _lengths(queries_ND) * length + bias
     return Tile(
       dot("ND,CD->NC", queries_ND, vectors_CD),
       bias_C,
       right_N,
-      column_N - before,
+      column_NM - before,
+      share_NM,
       queries_ND.dtype,
       jnp.maximum(reach_N, jnp.abs(right_N)),
       axes,

@@ -32,8 +32,9 @@ class Tile:
       it while it reads the products, not in a pass of its own.
     bias_C: of each column.
     right_N: float32, the score of the right answer, or of all of them.
-    column_N: int32, which column is the right answer itself; a number that is
-      no column where none is.
+    column_NM: int32, which columns are the right answers themselves; a number
+      that is no column where none is.
+    share_NM: float32, how much each of them counts.
     dtype: of the products to come, to which slopes are rounded.
     reach_N: float32, no |score| of the question is above it.
     axes: mesh axes over which the rest of the columns is spread, if any.
@@ -42,7 +43,8 @@ class Tile:
   products_NC: jax.Array
   bias_C: jax.Array
   right_N: jax.Array
-  column_N: jax.Array
+  column_NM: jax.Array
+  share_NM: jax.Array
   dtype: Any
   reach_N: jax.Array
   axes: tuple[str, ...]
@@ -53,9 +55,32 @@ class Tile:
 
   @property
   def wrong_NC(self) -> jax.Array:
-    """Which columns are not the right answer."""
+    """Which columns are not the right answer, where there is one at most."""
     columns_C = jnp.arange(self.bias_C.shape[0], dtype=jnp.int32)
-    return columns_C[None] != self.column_N[:, None]
+    return columns_C[None] != self.column_NM
+
+  @property
+  def right_NM(self) -> jax.Array:
+    """The score of each right answer, also of those on other devices."""
+    places = self._places
+    bias_NM = self.bias_C.at[places[1]].get(mode="fill", fill_value=0)
+    right_NM = self.products_NC.at[places].get(mode="fill", fill_value=0)
+    right_NM += bias_NM
+    return lax.psum(right_NM, self.axes) if self.axes else right_NM
+
+  def put(self, x_NC: jax.Array, right_NM: jax.Array | float) -> jax.Array:
+    """The columns, with others in the places of right answers."""
+    if not isinstance(right_NM, float):
+      right_NM = right_NM.astype(x_NC.dtype)
+    return x_NC.at[self._places].set(right_NM, mode="drop")
+
+  @property
+  def _places(self) -> tuple[jax.Array, jax.Array]:
+    """Indices of the right answers; past the end where they are not here."""
+    size = self.bias_C.shape[0]
+    here_NM = (self.column_NM >= 0) & (self.column_NM < size)
+    rows_N1 = jnp.arange(len(self.column_NM), dtype=jnp.int32)[:, None]
+    return rows_N1, jnp.where(here_NM, self.column_NM, size)
 
   def sum(self, x_NC: jax.Array) -> jax.Array:
     """Over all columns, also those that other devices hold."""
@@ -103,12 +128,3 @@ def softmax(
   sum_N = tile.sum(slopes_NC)
   value_N = shift_N + jnp.log(sum_N) - tile.right_N
   return value_N, slopes_NC, 1.0 / sum_N, -jnp.ones_like(sum_N)
-
-
-def sigmoid(
-  tile: Tile,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-  """Σ log(1 + exp(score)) - right."""
-  value_N = tile.sum(jax.nn.softplus(tile.scores_NC)) - tile.right_N
-  ones_N = jnp.ones_like(value_N)
-  return value_N, jax.nn.sigmoid(tile.scores_NC), ones_N, -ones_N

@@ -26,7 +26,13 @@ def target_scores(
   targets_BT: Int[Array, "B T"],
 ) -> Float[Array, "B T"]:
   """The score of the target; 0 where there is none."""
-  return label_scores(queries_BTD, vectors_CD, bias_C, targets_BT[..., None])
+  return label_scores(
+    queries_BTD,
+    vectors_CD,
+    bias_C,
+    targets_BT[..., None],
+    (targets_BT[..., None] >= 0).astype(jnp.float32),
+  )
 
 
 def label_scores(
@@ -34,14 +40,18 @@ def label_scores(
   vectors_CD: Float[Array, "C D"],
   bias_C: Float[Array, " C"],
   targets_BTM: Int[Array, "B T M"],
+  share_BTM: Float[Array, "B T M"],
 ) -> Float[Array, "B T"]:
-  """Σ of the scores of a question's labels; negative ids pad the labels.
+  """Σ share · score of a question's labels; not differentiable for shares.
 
   Scores are linear in the vectors, so the labels' vectors are added first.
+
+  Args:
+    share_BTM: 0 where the id is negative.
   """
   split = dataclasses.replace(Split.of(queries_BTD, vectors_CD), catalogue=())
   sum_BTD, bias_BT = _label_sums(
-    split, queries_BTD.dtype, vectors_CD, bias_C, targets_BTM
+    split, queries_BTD.dtype, vectors_CD, bias_C, targets_BTM, share_BTM
   )
   return jnp.sum(queries_BTD.astype(jnp.float32) * sum_BTD, axis=-1) + bias_BT
 
@@ -53,8 +63,9 @@ def _label_sums(
   vectors_CD: jax.Array,
   bias_C: jax.Array,
   targets_BTM: jax.Array,
+  share_BTM: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-  """Σ vector and Σ bias over the labels, one label of all questions at a time.
+  """Σ share · (vector, bias) over labels, one label of all questions at a time.
 
   An array [B, T, M, D] is never made, and devices add up the gradient of the
   table once, not for each label.
@@ -65,14 +76,14 @@ def _label_sums(
   del split
   B, T, _ = targets_BTM.shape
 
-  def add(sums, targets_BT):
-    rows_BT, member_BT = _rows(targets_BT)
+  def add(sums, label):
+    rows_BT, share_BT = label
     rows_BTD = vectors_CD[rows_BT].astype(dtype).astype(jnp.float32)
-    sum_BTD = sums[0] + rows_BTD * member_BT[..., None]
-    return (sum_BTD, sums[1] + bias_C[rows_BT] * member_BT), None
+    sum_BTD = sums[0] + rows_BTD * share_BT[..., None]
+    return (sum_BTD, sums[1] + bias_C[rows_BT] * share_BT), None
 
   start = jnp.zeros((B, T, vectors_CD.shape[1])), jnp.zeros((B, T))
-  return lax.scan(add, start, jnp.moveaxis(targets_BTM, 2, 0))[0]
+  return lax.scan(add, start, _labels(targets_BTM, share_BTM))[0]
 
 
 def _forward(
@@ -81,9 +92,10 @@ def _forward(
   vectors_CD: jax.Array,
   bias_C: jax.Array,
   targets_BTM: jax.Array,
+  share_BTM: jax.Array,
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...]]:
-  sums = _label_sums(split, dtype, vectors_CD, bias_C, targets_BTM)
-  return sums, (vectors_CD, bias_C, targets_BTM)
+  sums = _label_sums(split, dtype, vectors_CD, bias_C, targets_BTM, share_BTM)
+  return sums, (vectors_CD, bias_C, targets_BTM, share_BTM)
 
 
 def _backward(
@@ -91,26 +103,28 @@ def _backward(
   dtype: Any,
   saved: tuple[jax.Array, ...],
   cotangents: tuple[jax.Array, jax.Array],
-) -> tuple[jax.Array, jax.Array, None]:
+) -> tuple[jax.Array, jax.Array, None, None]:
   del dtype
-  vectors_CD, bias_C, targets_BTM = saved
+  vectors_CD, bias_C, targets_BTM, share_BTM = saved
 
-  def local(grad_BTD, grad_BT, targets_BTM):
-    def add(tables, targets_BT):
+  def local(grad_BTD, grad_BT, targets_BTM, share_BTM):
+    def add(tables, label):
       table_CD, table_C = tables
-      rows_BT, member_BT = _rows(targets_BT)
-      share_BTD = grad_BTD * member_BT[..., None]
-      table_C = table_C.at[rows_BT].add(grad_BT * member_BT)
+      rows_BT, share_BT = label
+      share_BTD = grad_BTD * share_BT[..., None]
+      table_C = table_C.at[rows_BT].add(grad_BT * share_BT)
       return (table_CD.at[rows_BT].add(share_BTD), table_C), None
 
     start = jnp.zeros(vectors_CD.shape), jnp.zeros(bias_C.shape)
-    tables, _ = lax.scan(add, start, jnp.moveaxis(targets_BTM, 2, 0))
+    tables, _ = lax.scan(add, start, _labels(targets_BTM, share_BTM))
     return split.sum_over_batch(tables)
 
-  grads = split.run(local, "BBB", "--")(*cotangents, targets_BTM)
+  run = split.run(local, "BBBB", "--")
+  grads = run(*cotangents, targets_BTM, share_BTM)
   return (
     grads[0].astype(vectors_CD.dtype),
     grads[1].astype(bias_C.dtype),
+    None,
     None,
   )
 
@@ -118,6 +132,9 @@ def _backward(
 _label_sums.defvjp(_forward, _backward)
 
 
-def _rows(targets_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Rows that can be looked up, and 0 where there was no id to look up."""
-  return jnp.maximum(targets_BT, 0), (targets_BT >= 0).astype(jnp.float32)
+def _labels(
+  targets_BTM: jax.Array, share_BTM: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Rows that can be looked up and their shares, label after label."""
+  rows_BTM = jnp.maximum(targets_BTM, 0)
+  return jnp.moveaxis(rows_BTM, 2, 0), jnp.moveaxis(share_BTM, 2, 0)

@@ -47,7 +47,8 @@ def total(
   right_BT: Float[Array, "B T"],
   weights_BT: Float[Array, "B T"],
   *,
-  column_BT: Int[Array, "B T"] | None = None,
+  column_BTM: Int[Array, "B T M"] | None = None,
+  share_BTM: Float[Array, "B T M"] | None = None,
   tiling: Tiling = DEFAULT,
 ) -> Float[Array, ""]:
   """Σ weight · row(query · vectors + bias, right).
@@ -56,8 +57,8 @@ def total(
   else is float32. Differentiable for all but the weights.
 
   Args:
-    right_BT, column_BT: see `Tile`; without columns none is the right answer,
-      as far as the row cares.
+    right_BT, column_BTM, share_BTM: see `Tile`; without columns none is the
+      right answer, as far as the row cares.
   """
   split = Split.of(queries_BTD, vectors_CD)
   local_rows = queries_BTD.shape[0] // split.parts(split.batch)
@@ -68,9 +69,11 @@ def total(
   fitting = min(wanted, questions, tiling.most_bytes // (4 * catalogue))
   enough = fitting >= max(local_rows, min(questions, tiling.questions))
   if enough or row is not rows.softmax:
-    if column_BT is None:
-      column_BT = jnp.full(right_BT.shape, -1, jnp.int32)
-    asked = right_BT, column_BT, weights_BT
+    if column_BTM is None:
+      column_BTM = jnp.full((*right_BT.shape, 1), -1, jnp.int32)
+    if share_BTM is None:
+      share_BTM = jnp.ones(column_BTM.shape)
+    asked = right_BT, column_BTM, share_BTM, weights_BT
     return question_tiles(row, fitting, split, *scored, *asked)
   part = max(tiling.entries, tiling.cache_bytes // (4 * questions))
   part = min(part, catalogue)

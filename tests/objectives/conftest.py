@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tagrec_jax.core.settings import ObjectiveSettings
+
 
 def _batch(B, T, D, C, M=0, seed=0, scale=1.0, dtype=jnp.float32):
   """Queries, vectors, bias and targets [B, T] or, with M, labels [B, T, M].
@@ -87,3 +89,19 @@ def make_batch():
 @pytest.fixture(scope="session")
 def check_against_oracle():
   return _check
+
+
+@pytest.fixture
+def objective_settings():
+  return ObjectiveSettings(
+    items="softmax",
+    items_weight=0.0,
+    tags="asymmetric",
+    tags_weight=1.0,
+    negatives=1,
+    gbce_calibration=0.0,
+    label_smoothing=0.0,
+    asymmetric_gamma=3.0,
+    asymmetric_margin=0.1,
+    propensity_weight=0.5,
+  )

@@ -12,6 +12,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tagrec_jax.objectives.gbce import GBCE
 from tagrec_jax.objectives.multilabel import (
+  Asymmetric,
+  DecoupledSoftmax,
   MultilabelSigmoid,
   MultilabelSoftmax,
 )
@@ -24,14 +26,18 @@ from tagrec_jax.objectives.tiles import Tiling
 B, T, D, C, M = 8, 24, 6, 50, 3
 QUESTIONS = Tiling(cache_bytes=1, questions=10)
 CATALOGUE = Tiling(cache_bytes=1000, most_bytes=1, entries=1)
+WEIGHTS = np.linspace(0.5, 2.0, C, dtype=np.float32)
+LABELS = {"weights": WEIGHTS, "tiling": QUESTIONS}
 OBJECTIVES = {
   "question_tiles": (Softmax(0.1, QUESTIONS), 0),
   "catalogue_tiles": (Softmax(0.1, CATALOGUE), 0),
   "sampled_softmax": (SampledSoftmax(9), 0),
   "gbce": (GBCE(9, 0.75), 0),
   "bpr": (BPR(9), 0),
-  "multilabel_softmax": (MultilabelSoftmax(QUESTIONS), M),
-  "multilabel_sigmoid": (MultilabelSigmoid(QUESTIONS), M),
+  "multilabel_softmax": (MultilabelSoftmax(**LABELS), M),
+  "multilabel_sigmoid": (MultilabelSigmoid(**LABELS), M),
+  "asymmetric": (Asymmetric(gamma=2.0, margin=0.1, **LABELS), M),
+  "decoupled_softmax": (DecoupledSoftmax(**LABELS), M),
 }
 
 
