@@ -56,6 +56,9 @@ TEST = [
 
 BENCH = ["torch>=2.8", "faiss-cpu>=1.12"]  # peers to be measured beside
 
+# Folders of pretrained text encoders, as Hugging Face writes them.
+PRETRAINED = ["safetensors>=0.8,<0.9", "tokenizers>=0.23.3,<0.24"]
+
 setuptools.setup(
   name="tagrec_jax",
   version=version(),
@@ -70,6 +73,7 @@ setuptools.setup(
   extras_require={
     "test": TEST,
     "bench": BENCH,
+    "pretrained": PRETRAINED,
     "pretrained": ["safetensors>=0.5", "tokenizers>=0.21"],
     "audio": ["soundfile>=0.13"],  # clips that are not WAV
     "tpu": ["jax[tpu]"],

@@ -15,8 +15,8 @@ from tagrec_jax.layers.linear import Linear
 class MLP(nnx.Module):
   """Two linear maps with a non-linearity between.
 
-  `activation` is 'relu', 'gelu', or 'swiglu' (Shazeer 2020), whose first map
-  makes twice the width: a value and its gate.
+  `activation` is 'relu', 'gelu' (by tanh), 'gelu_erf' (exact), or 'swiglu'
+  (Shazeer 2020), whose first map makes twice the width: a value and its gate.
   """
 
   def __init__(
@@ -38,5 +38,7 @@ class MLP(nnx.Module):
     if self.activation == "swiglu":
       gate, value = jnp.split(up, 2, axis=-1)
       return self.down(jax.nn.silu(gate) * value)
-    act = jax.nn.relu if self.activation == "relu" else jax.nn.gelu
-    return self.down(act(up))
+    if self.activation == "relu":
+      return self.down(jax.nn.relu(up))
+    exact = self.activation == "gelu_erf"
+    return self.down(jax.nn.gelu(up, approximate=not exact))

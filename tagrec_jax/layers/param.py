@@ -36,10 +36,13 @@ def zeros(shape: tuple[int, ...], axes: Axes) -> nnx.Param:
   return nnx.Param(jnp.zeros(shape, jnp.float32), axes=axes)
 
 
-def layer_norm(width: int, rngs: nnx.Rngs, *, dtype: Any) -> nnx.LayerNorm:
+def layer_norm(
+  width: int, rngs: nnx.Rngs, *, dtype: Any, epsilon: float = 1e-6
+) -> nnx.LayerNorm:
   """Layer normalisation; its scale and bias are small and never split."""
   return nnx.LayerNorm(
     width,
+    epsilon=epsilon,
     dtype=dtype,
     scale_metadata={"axes": (None,)},
     bias_metadata={"axes": (None,)},
