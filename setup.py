@@ -74,7 +74,6 @@ setuptools.setup(
     "test": TEST,
     "bench": BENCH,
     "pretrained": PRETRAINED,
-    "pretrained": ["safetensors>=0.5", "tokenizers>=0.21"],
     "audio": ["soundfile>=0.13"],  # clips that are not WAV
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda12]"],
