@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 
@@ -44,7 +45,10 @@ def read_pictures(
   """
   rows = np.zeros((len(paths), size, size, 3), np.uint8)
   read = functools.partial(_read, size=size)
-  read_all("picture", paths, rows, read, counts)
+  with warnings.catch_warnings():
+    # PIL's own limit is higher, and only warns.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    read_all("picture", paths, rows, read, counts)
   return rows
 
 

@@ -9,7 +9,6 @@ import wave
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.signal
 from jaxtyping import Float, Int16
 
 from tagrec_jax.core.errors import UserError
@@ -48,6 +47,8 @@ def read_clips(
 
 
 def _read(path: str, samples: int) -> Int16[np.ndarray, " samples"]:
+  import scipy.signal  # takes as long to import as all of the rest
+
   seconds = samples / RATE
   try:
     sound, rate = _read_wav(path, seconds)
