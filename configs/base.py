@@ -84,6 +84,8 @@ def get_config() -> ml_collections.ConfigDict:
   # while training, so that any subset of them will do later
   model.tag_vectors = "learned"  # one a tag; 'text': made of the tag's own
   # text, also for new tags; 'both', with a gate for each tag
+  model.tag_dropout = 0.2  # 'text' and 'both': probability that a tag lacks
+  # what is learned of it alone while training, as new tags always do
   model.moment = ()  # context that corrects interest: 'hour', 'weekday', ...
   model.person = ()  # what is known of the person: 'gender', ...
   model.context_dropout = 0.1  # probability that a question has no context,

@@ -87,6 +87,7 @@ class ModelSettings:
   fusion_layers: int = _key(1)
   modality_dropout: float = _key(0, 0.95)
   tag_vectors: str = _key(choices=("learned", "text", "both"))
+  tag_dropout: float = _key(0, 0.95)
   moment: tuple[str, ...]
   person: tuple[str, ...]
   context_dropout: float = _key(0, 0.95)

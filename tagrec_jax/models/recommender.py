@@ -10,7 +10,13 @@ from jaxtyping import Array, Float, Int
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Spec
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.models.decoder.ranking import Query, RankingDecoder
+from tagrec_jax.models.decoder.ranking import (
+  OwnCatalogue,
+  Query,
+  RankingDecoder,
+  TiedCatalogue,
+)
+from tagrec_jax.models.decoder.tags import tag_catalogue
 from tagrec_jax.models.encoder.context import ContextCorrection
 from tagrec_jax.models.encoder.events import EventReader
 from tagrec_jax.models.encoder.product import MakeEncoder, ProductEncoder
@@ -46,12 +52,18 @@ class Recommender(nnx.Module):
     self.history = history(settings, max_positions, rngs)
     self.context = ContextCorrection(settings, spec, rngs)
     catalogues = {
-      "items": (spec.num_items, "products", settings.tie_products),
-      "tags": (spec.num_tags, "vocabulary", False),
+      "items": lambda: (
+        TiedCatalogue()
+        if settings.tie_products
+        else OwnCatalogue(settings, spec.num_items, "products", rngs)
+      ),
+      "tags": lambda: tag_catalogue(
+        settings, spec, self.products.encoders, rngs
+      ),
     }
     self.targets = targets
     self.decoders = nnx.List(
-      [RankingDecoder(settings, *catalogues[name], rngs) for name in targets]
+      [RankingDecoder(settings, catalogues[name]()) for name in targets]
     )
 
   def __call__(
@@ -60,6 +72,7 @@ class Recommender(nnx.Module):
     vectors_CD: Float[Array, "C D"],
     noise: Noise | None = None,
     asked_BT: Int[Array, "B T"] | None = None,
+    tag: Mapping[str, Array] | None = None,
   ) -> dict[str, Query]:
     """Asks at every position, or at some.
 
@@ -69,13 +82,15 @@ class Recommender(nnx.Module):
       vectors_CD: of the catalogue, as `products.vectors` makes them.
       noise: dropout while training, None to answer.
       asked_BT: the positions asked at; None for all, T = S.
+      tag: feature of tags → array [C, ...], where tags are made of them.
 
     Returns:
       target → the query at each position asked.
     """
     memory_BTD = self.encode(batch, vectors_CD, noise, asked_BT)
+    content = {"items": vectors_CD, "tags": tag}
     return {
-      target: decoder(memory_BTD, vectors_CD)
+      target: decoder(memory_BTD, decoder.entries(content[target], noise))
       for target, decoder in zip(self.targets, self.decoders, strict=True)
     }
 

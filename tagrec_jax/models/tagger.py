@@ -13,7 +13,8 @@ from tagrec_jax.data.spec import Spec
 from tagrec_jax.layers import param
 from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
-from tagrec_jax.models.decoder.ranking import Query, RankingDecoder
+from tagrec_jax.models.decoder.ranking import Entries, Query, RankingDecoder
+from tagrec_jax.models.decoder.tags import tag_catalogue
 from tagrec_jax.models.encoder.product import MakeEncoder, ProductEncoder
 
 
@@ -68,16 +69,20 @@ class Tagger(nnx.Module):
     self.products = ProductEncoder(settings, spec, encoders, rngs)
     self.head = Head(settings, rngs)
     self.tags = RankingDecoder(
-      settings, spec.num_tags, "vocabulary", False, rngs
+      settings, tag_catalogue(settings, spec, self.products.encoders, rngs)
     )
 
   def __call__(
-    self, product: Mapping[str, Array], noise: Noise | None = None
+    self,
+    product: Mapping[str, Array],
+    entries: Entries,
+    noise: Noise | None = None,
   ) -> Query:
     """One question a product, T = 1.
 
     Args:
       product: feature → array [B, ...].
+      entries: of `tags`.
     """
     vectors_BD = self.products.vectors(product, noise)
-    return self.tags(self.head(vectors_BD[:, None], noise), vectors_BD)
+    return self.tags(self.head(vectors_BD[:, None], noise), entries)

@@ -72,6 +72,8 @@ class NextItem:
     self._tags_CM = (
       jnp.asarray(dataset.product["tags"]) if "tags" in objectives else None
     )
+    self._num_tags = dataset.spec.num_tags
+    self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
     self._memory_weight = settings.model.memory_weight
     self._memory = TransitionMemory.of(dataset) if self._memory_weight else None
 
@@ -128,7 +130,7 @@ class NextItem:
       shard: number of this part of the batch, see `Noise`.
       rows: as `rows` gave them for this batch and key.
     """
-    # Products that came after training are no answers and no negatives.
+    # What came after training is no answer and no negative.
     product = {n: v[: self._num_items] for n, v in self._product.items()}
     drawn = self._draw(key)
     right = self._right_answers(batch["target_ids"])
@@ -141,7 +143,8 @@ class NextItem:
     model = self._model(params)
     # Every device encodes the same products, so it needs the same noise.
     vectors = model.products.vectors(product, Noise(jax.random.fold_in(key, 1)))
-    queries = model(batch, vectors, Noise(key, shard))
+    tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
+    queries = model(batch, vectors, Noise(key, shard), tag=tag)
     return {
       target: self._objectives[target](
         query.query_BTD,
@@ -169,7 +172,7 @@ class NextItem:
     """
     params, vectors_CD = ready
     queries = self._model(params)(
-      batch, vectors_CD, asked_BT=batch["last"][:, None]
+      batch, vectors_CD, asked_BT=batch["last"][:, None], tag=self._tag
     )
     answers = {target: scores(query) for target, query in queries.items()}
     if self._memory is not None and "items" in answers:

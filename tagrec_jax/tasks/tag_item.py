@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -15,13 +16,14 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import Part, batch_key
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
-from tagrec_jax.models.decoder.ranking import scores
+from tagrec_jax.models.decoder.ranking import Entries, Query, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.tagger import Tagger
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
 Params = dict[str, Any]
+Ready = tuple[Params, Entries]
 
 
 class TagItem:
@@ -58,6 +60,8 @@ class TagItem:
     self._graph, state = nnx.split(abstract, nnx.Param)
     self.axes = logical_axes(state)
     self._names = settings.model.product
+    self._num_tags = dataset.spec.num_tags
+    self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
 
   def init(self, key: Array) -> Params:
     """New parameters: a pure dict of float32 arrays."""
@@ -79,7 +83,13 @@ class TagItem:
       rows: not used, no table has any.
     """
     del rows
-    query = self._ask(params, batch, Noise(key, shard))
+    model = self._model(params)
+    # Every device makes the same tags, so it needs the same noise.
+    noise = Noise(jax.random.fold_in(key, 1))
+    # Tags that came after training are no answers.
+    tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
+    entries = model.tags.entries(tag, noise)
+    query = self._ask(model, entries, batch, Noise(key, shard))
     loss = self._objective(
       query.query_BTD,
       query.vectors_CD,
@@ -89,23 +99,29 @@ class TagItem:
     )
     return {"tags": loss}
 
-  def prepare(self, params: Params) -> Params:
-    """Nothing is the same for every batch."""
-    return params
+  def prepare(self, params: Params) -> Ready:
+    """The parameters, and the tags, also those that came after training."""
+    return params, self._model(params).tags.entries(self._tag)
 
   def scores(
-    self, ready: Params, batch: Batch
+    self, ready: Ready, batch: Batch
   ) -> dict[str, Float[Array, "B C"]]:
     """The scores of all tags for each product.
 
     Args:
       ready: of `prepare`.
     """
-    return {"tags": scores(self._ask(ready, batch, None))}
+    params, entries = ready
+    query = self._ask(self._model(params), entries, batch, None)
+    return {"tags": scores(query)}
 
-  def _ask(self, params: Params, batch: Batch, noise: Noise | None) -> Any:
-    model: Tagger = nnx.merge(self._graph, nnx.State(params))
+  def _model(self, params: Params) -> Tagger:
+    return nnx.merge(self._graph, nnx.State(params))
+
+  def _ask(
+    self, model: Tagger, entries: Entries, batch: Batch, noise: Noise | None
+  ) -> Query:
     product = {
       name: batch[batch_key(Part.PRODUCT, name)] for name in self._names
     }
-    return model(product, noise)
+    return model(product, entries, noise)

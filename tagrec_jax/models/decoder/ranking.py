@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,19 @@ from jaxtyping import Array, Float
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
 from tagrec_jax.layers.linear import Linear
+from tagrec_jax.layers.noise import Noise
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Entries:
+  """The vectors and biases of a catalogue, the same for all questions.
+
+  Vectors are float32, or their gradient would be rounded.
+  """
+
+  vectors_CD: Float[Array, "C D"]
+  bias_C: Float[Array, "C"]
 
 
 @jax.tree_util.register_dataclass
@@ -21,7 +35,7 @@ class Query:
 
   score[b, t, c] = query[b, t] · vectors[c] + bias[c], a product in the dtype of
   the query; objectives and top-k search tile it, so that no [B, T, C] array has
-  to exist. Vectors are float32, or their gradient would be rounded.
+  to exist.
   """
 
   query_BTD: Float[Array, "B T D"]
@@ -46,6 +60,33 @@ def _unit(x: Float[Array, "*any D"]) -> Float[Array, "*any D"]:
   return x * jax.lax.rsqrt((x * x).sum(-1, keepdims=True) + 1e-12)
 
 
+@runtime_checkable
+class Catalogue(Protocol):
+  """What is ranked, and how it is asked for."""
+
+  def ask(self, memory_BTD: Array, /) -> Array:
+    """The query of each memory."""
+    ...
+
+  def entries(self, content: Any, noise: Noise | None, /) -> Entries:
+    """What the content of its entries makes of them."""
+    ...
+
+
+class TiedCatalogue(nnx.Module):
+  """The product vectors that read the history; the interest itself asks."""
+
+  def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    return memory_BTD
+
+  def entries(
+    self, content: Float[Array, "C D"], noise: Noise | None
+  ) -> Entries:
+    """Of the product vectors."""
+    del noise
+    return Entries(content, jnp.zeros(content.shape[:1]))
+
+
 class OwnCatalogue(nnx.Module):
   """A table of vectors, a query map and a bias that only the ranking uses."""
 
@@ -63,44 +104,38 @@ class OwnCatalogue(nnx.Module):
     self.table = param.table(size, width, (axis, "embed"), rngs)
     self.bias = param.zeros((size,), (axis,))
 
-  def __call__(self, memory_BTD: Float[Array, "B T D"]) -> Query:
-    return Query(self.map(memory_BTD), self.table[...], self.bias[...])
+  def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    return self.map(memory_BTD)
+
+  def entries(self, content: Any, noise: Noise | None) -> Entries:
+    """The table, whatever the content."""
+    del content, noise
+    return Entries(self.table[...], self.bias[...])
 
 
 class RankingDecoder(nnx.Module):
-  """One interest query for each position; scores by dot product or cosine.
+  """One interest query for each position; scores by dot product or cosine."""
 
-  Args:
-    size: of the catalogue, C.
-    axis: logical name of the catalogue's axis.
-    tied: rank with the product vectors that read the history, and ask with
-      the interest itself.
-  """
-
-  def __init__(
-    self,
-    settings: ModelSettings,
-    size: int,
-    axis: str,
-    tied: bool,
-    rngs: nnx.Rngs,
-  ):
+  def __init__(self, settings: ModelSettings, catalogue: Catalogue):
     self.cosine = settings.score == "cosine"
     self.temperature = settings.temperature
-    self.own = None if tied else OwnCatalogue(settings, size, axis, rngs)
+    self.catalogue = catalogue
+
+  def entries(self, content: Any, noise: Noise | None = None) -> Entries:
+    """The catalogue, made of what its entries are made of.
+
+    Args:
+      content: product vectors, arrays of tag features, or None, see the
+        catalogues.
+      noise: while training.
+    """
+    return self.catalogue.entries(content, noise)
 
   def __call__(
-    self,
-    memory_BTD: Float[Array, "B T D"],
-    product_CD: Float[Array, "C D"],
+    self, memory_BTD: Float[Array, "B T D"], entries: Entries
   ) -> Query:
-    dtype = memory_BTD.dtype
-    if self.own is None:
-      query = Query(memory_BTD, product_CD, jnp.zeros(product_CD.shape[:1]))
-    else:
-      query = self.own(memory_BTD)
-    query_BTD, vectors_CD = query.query_BTD, query.vectors_CD
+    query_BTD, vectors_CD = self.catalogue.ask(memory_BTD), entries.vectors_CD
     if self.cosine:
       query_BTD, vectors_CD = _unit(query_BTD), _unit(vectors_CD)
-    query_BTD = (query_BTD / self.temperature).astype(dtype)
-    return Query(query_BTD, vectors_CD, query.bias_C)
+    query_BTD = (query_BTD / self.temperature).astype(memory_BTD.dtype)
+    return Query(query_BTD, vectors_CD, entries.bias_C)

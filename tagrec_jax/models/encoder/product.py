@@ -58,6 +58,11 @@ class ProductEncoder(nnx.Module):
       else SumFusion()
     )
 
+  @property
+  def encoders(self) -> dict[str, nnx.Module]:
+    """Feature → what encodes it."""
+    return dict(zip(self.names, self.content, strict=True))
+
   def vectors(
     self, product: Mapping[str, Array], noise: Noise | None = None
   ) -> Float[Array, "C D"]:

@@ -1,0 +1,129 @@
+"""Vectors of tags: learned for each, made of the tag's own text, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.settings import ModelSettings
+from tagrec_jax.data.spec import Part, Spec
+from tagrec_jax.layers import param
+from tagrec_jax.layers.linear import Linear
+from tagrec_jax.layers.noise import Noise
+from tagrec_jax.models.decoder.ranking import Catalogue, Entries, OwnCatalogue
+
+
+class TagCatalogue(nnx.Module):
+  """vector = σ(gate) · learned + W · text, bias = learned + common.
+
+  Tags that came after training have no learned part. While training, tags at
+  times have none either (`tag_dropout`), so that their text learns to serve
+  without it and the common bias becomes that of a tag about which nothing else
+  is known.
+
+  Args:
+    size: tags of training, T.
+    encoders: feature of tags → what encodes it; may be those of products.
+  """
+
+  def __init__(
+    self,
+    settings: ModelSettings,
+    size: int,
+    encoders: Mapping[str, nnx.Module],
+    rngs: nnx.Rngs,
+  ):
+    width = settings.width
+    self.rate = settings.tag_dropout
+    self.map = Linear(
+      width,
+      width,
+      ("embed", None),
+      rngs,
+      dtype=jnp.dtype(settings.compute_dtype),
+    )
+    self.names = tuple(encoders)
+    self.encoders = nnx.List(list(encoders.values()))
+    self.text = Linear(width, width, ("embed", None), rngs, dtype=jnp.float32)
+    learned = settings.tag_vectors == "both"
+    self.table = (
+      param.table(size, width, ("vocabulary", "embed"), rngs)
+      if learned
+      else None
+    )
+    self.gate = param.zeros((size,), ("vocabulary",)) if learned else None
+    self.bias = param.zeros((size,), ("vocabulary",))
+    self.common = param.zeros((1,), (None,))
+
+  def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    return self.map(memory_BTD)
+
+  def entries(
+    self, content: Mapping[str, Array], noise: Noise | None
+  ) -> Entries:
+    """Vectors and biases of tags, in the order of the arrays.
+
+    Args:
+      content: feature → array [C, ...], as in `Dataset.tag`: tags of training
+        first, then any number of new ones.
+    """
+    vectors_CD = self.text(self._encoded(content, noise))
+    size, new = len(self.bias[...]), len(vectors_CD) - len(self.bias[...])
+    keep_T = self._keep(size, noise)
+    bias_T = jnp.where(keep_T, self.bias[...], 0.0)
+    bias_C = jnp.pad(bias_T, (0, new)) + self.common[...]
+    if self.table is None or self.gate is None:
+      return Entries(vectors_CD, bias_C)
+    gate_T = jnp.where(keep_T, jax.nn.sigmoid(self.gate[...]), 0.0)
+    learned_TD = gate_T[:, None] * self.table[...]
+    return Entries(vectors_CD + jnp.pad(learned_TD, ((0, new), (0, 0))), bias_C)
+
+  def _encoded(
+    self, content: Mapping[str, Array], noise: Noise | None
+  ) -> Float[Array, "C D"]:
+    vectors = [
+      encoder(content[name], noise).mean().astype(jnp.float32)
+      for name, encoder in zip(self.names, self.encoders, strict=True)
+    ]
+    return sum(vectors[1:], start=vectors[0])
+
+  def _keep(self, size: int, noise: Noise | None) -> Bool[Array, " T"]:
+    """Which tags of training have their learned part."""
+    if noise is None or not self.rate:
+      return jnp.ones(size, bool)
+    return noise.keep((size,), self.rate)
+
+
+def tag_catalogue(
+  settings: ModelSettings,
+  spec: Spec,
+  encoders: Mapping[str, nnx.Module],
+  rngs: nnx.Rngs,
+) -> Catalogue:
+  """The catalogue of tags that the settings choose.
+
+  Args:
+    encoders: feature of products → what encodes it. Tags have features of the
+      same names, and share the encoders.
+
+  Raises:
+    UserError: if tags should be made of text, but no encoder reads any.
+  """
+  if settings.tag_vectors == "learned":
+    return OwnCatalogue(settings, spec.num_tags, "vocabulary", rngs)
+  known = [feature.name for feature in spec.of(Part.TAG)]
+  shared = {n: encoder for n, encoder in encoders.items() if n in known}
+  if not shared:
+    raise UserError(
+      "config.model.tag_vectors",
+      f"found '{settings.tag_vectors}', but the model reads none of what the"
+      f" data set knows of tags: {', '.join(known) or 'nothing'}",
+      "a feature of tags in config.model.product",
+      "name one there, or set config.model.tag_vectors='learned'",
+    )
+  return TagCatalogue(settings, spec.num_tags, shared, rngs)
