@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import math
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ import tensorflow_datasets as tfds
 from tagrec_jax.data.tables import Columns, Lists
 
 BLOCK_ROWS = 1024
+BLOCK_BYTES = 2**23
+"""At most, as far as one row has no more: pictures and clips are large."""
 SHARD_BLOCKS = 64
 
 _LENGTHS = "lengths_"
@@ -50,6 +53,7 @@ class TagrecPrepared(tfds.core.ShardBasedBuilder):
   BUILDER_CONFIGS = [  # noqa: RUF012 (a list in the base class)
     tfds.core.BuilderConfig(name="people"),
     tfds.core.BuilderConfig(name="catalogue"),
+    tfds.core.BuilderConfig(name="tags"),
   ]
 
   def __init__(
@@ -87,13 +91,14 @@ def write_table(
   folder: pathlib.Path, table: str, columns: Columns, rows: int
 ) -> None:
   """Writes a table below `folder`, without a word and without the network."""
-  make_block = functools.partial(_block, columns)
+  size = _block_rows(columns)
+  make_block = functools.partial(_block, columns, size)
   builder = TagrecPrepared(
     data_dir=folder,
     config=table,
     features={name: _feature(array) for name, array in make_block(0).items()},
     make_block=make_block,
-    num_blocks=-(-rows // BLOCK_ROWS),
+    num_blocks=max(1, -(-rows // size)),  # TFDS wants one even of no rows
   )
   downloads = folder / "downloads"  # TFDS makes it even if nothing is fetched
   config = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -110,9 +115,10 @@ def read_table(folder: pathlib.Path, table: str) -> dict[str, Any]:
   )
   source = builder.as_data_source("rows")
   blocks = source.__getitems__(range(len(source)))
+  # Column after column, so that little is in memory twice.
   arrays = {
-    name: np.concatenate([block[name] for block in blocks])
-    for name in blocks[0]
+    name: np.concatenate([block.pop(name) for block in blocks])
+    for name in list(blocks[0])
   }
   return {
     name: Lists.of(array, arrays[_LENGTHS + name])
@@ -123,9 +129,19 @@ def read_table(folder: pathlib.Path, table: str) -> dict[str, Any]:
   }
 
 
-def _block(columns: Columns, number: int) -> Block:
-  """Some rows of every column."""
-  first, last = number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS
+def _block_rows(columns: Columns) -> int:
+  """Rows of each block of a table."""
+  row_bytes = sum(
+    column.dtype.itemsize * math.prod(column.shape[1:])
+    for column in columns.values()
+    if not isinstance(column, Lists)
+  )
+  return max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(1, row_bytes)))
+
+
+def _block(columns: Columns, size: int, number: int) -> Block:
+  """`size` rows of every column."""
+  first, last = number * size, (number + 1) * size
   block = {}
   for name, column in columns.items():
     if isinstance(column, Lists):

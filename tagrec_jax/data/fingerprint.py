@@ -32,7 +32,7 @@ def _add(digest: Any, value: Any) -> None:
   if isinstance(value, np.ndarray):
     plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
     digest.update(f"array {plain.dtype.str} {plain.shape} ".encode())
-    digest.update(plain.tobytes())
+    digest.update(plain.data)
   elif isinstance(value, Vocabulary):
     digest.update(f"vocabulary {value.fingerprint} ".encode())
   elif dataclasses.is_dataclass(value):

@@ -8,29 +8,27 @@ import json
 import pathlib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from tagrec_jax.core import paths
-from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import store
+from tagrec_jax.data.catalogue import Catalogue, choose
 from tagrec_jax.data.clean import Cleaned, clean
+from tagrec_jax.data.cold import cold_items
 from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions
-from tagrec_jax.data.encodings import (
-  MAX_TAGS,
-  Encoding,
-  person_encodings,
-  product_encodings,
-)
+from tagrec_jax.data.encoded import encode
+from tagrec_jax.data.encodings import MAX_TAGS
 from tagrec_jax.data.fingerprint import fingerprint
+from tagrec_jax.data.histories import histories
 from tagrec_jax.data.moments import MOMENT_FEATURES
-from tagrec_jax.data.records import Event, Item, Person, Record, Source
+from tagrec_jax.data.records import Record, Source
 from tagrec_jax.data.spec import Feature, Spec
-from tagrec_jax.data.splits import Split, global_time, leave_one_out
+from tagrec_jax.data.tokenizer import read_tokenizer
 from tagrec_jax.data.vocab import Vocabulary
 
 VERSION = 2
@@ -79,6 +77,8 @@ def _key(source: Source, settings: DataSettings) -> str:
     for name, value in dataclasses.asdict(settings).items()
     if name not in ("folder", "cache_dir") and not name.startswith("shop_")
   }
+  if settings.pretrained_text:
+    values["pretrained_text"] = read_tokenizer(settings.pretrained_text)
   files = []
   for path in source.files():
     try:
@@ -103,9 +103,11 @@ def _summary(dataset: Dataset) -> str:
   left_out = ", ".join(
     f"{count:,} {reason}" for reason, count in dataset.counts.items()
   )
+  new = len(dataset.new_items)
   return (
     f"{dataset.name}: {len(dataset.people):,} people, {len(dataset.items):,}"
-    f" products, {len(dataset.events.items):,} events"
+    f" products{f' and {new:,} new ones' if new else ''},"
+    f" {len(dataset.events.items):,} events"
     + (f" (counted: {left_out})" if left_out else "")
   )
 
@@ -142,101 +144,95 @@ def from_cleaned(
 ) -> Dataset:
   """Splits and encodes clean records.
 
-  Whatever is learned (which products there are, classes, words, scales) is
-  learned from training events and from the products and people in them.
+  Whatever is learned (which products and tags there are, classes, words,
+  scales) is learned from training events, and from the products, their tags
+  and the people of training.
+
+  Raises:
+    UserError: if there is no product to train on.
   """
-  people = Vocabulary.sorted({event.person for event in cleaned.events})
-  events, event_items = _events(cleaned.events, people)
-  split = _split(events, settings)
-  trains = np.arange(len(event_items)) < np.repeat(
-    split.train_ends, np.diff(events.offsets)
+  cold = cold_items(tuple(cleaned.items.values()), settings.cold_items)
+  kept = histories(cleaned.events, cold, settings)
+  chosen = choose(
+    cleaned.items,
+    trained={kept.items[event] for event in np.flatnonzero(kept.trains)},
+    taken={event.item for event in cleaned.events},
+    cold=cold,
+    settings=settings,
   )
-  items = Vocabulary.sorted(
-    {event_items[event] for event in np.flatnonzero(trains)}
-  )
-  if not len(items):
-    raise UserError(
-      f"data '{name}'",
-      f"found {len(event_items)} events after cleaning, none to train on",
-      "at least one",
-      "lower config.data.min_person_events or look at what was refused",
-    )
-  events = dataclasses.replace(events, items=items.indices(event_items))
-  item_records = [cleaned.items.get(id, Item(id)) for id in items.ids]
-  person_records = [cleaned.people.get(id, Person(id)) for id in people.ids]
-  of_products = product_encodings(item_records, settings)
-  of_people = person_encodings(
-    [
-      person_records[row]
-      for row in np.flatnonzero(split.train_ends > events.offsets[:-1])
-    ]
-  )
-  tags = next(
-    (e.names for e in of_products if e.feature.name == "tags"), Vocabulary(())
-  )
-  encodings = of_products + of_people
+  if not chosen.items:
+    raise _nothing_to_train_on(name, cleaned, settings)
+  items = Vocabulary([item.id for item in chosen.items])
+  new_items = Vocabulary([item.id for item in chosen.new_items])
+  indices = items.extended(new_items.ids).indices
+  events = Interactions(kept.offsets, indices(kept.items), kept.times)
+  asked = [item.id for item in chosen.new_items if item.tags]
+  encoded = encode(chosen, cleaned, kept, settings)
   dataset = Dataset(
     name=name,
     fingerprint="",
-    spec=_spec(len(items), len(tags), encodings, events.times),
+    spec=Spec(
+      len(items),
+      len(chosen.tags),
+      encoded.features + _moment_features(events.times),
+      len(new_items),
+      len(chosen.new_tags),
+    ),
     items=items,
-    tags=tags,
-    people=people,
-    titles=tuple(item.title or item.id for item in item_records),
+    tags=chosen.tags,
+    people=kept.people,
+    titles=tuple(item.title or item.id for item in chosen.all_items),
     events=events,
-    train_ends=split.train_ends,
-    valid=split.valid,
-    test=split.test,
-    product={e.feature.name: e.encode(item_records) for e in of_products},
-    person={e.feature.name: e.encode(person_records) for e in of_people},
-    counts=_counts(cleaned, item_records, events),
-    encodings=encodings,
+    train_ends=kept.split.train_ends,
+    valid=kept.split.valid,
+    test=kept.split.test,
+    product=encoded.product,
+    person=encoded.person,
+    counts=cleaned.counts
+    | kept.counts
+    | chosen.counts
+    | _counts(chosen, events)
+    | encoded.counts,
+    encodings=encoded.encodings,
+    new_items=new_items,
+    new_tags=chosen.new_tags,
+    valid_items=indices(id for id in asked if id in cold.valid),
+    test_items=indices(id for id in asked if id in cold.test),
+    tag=encoded.tag,
   )
   return dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
 
 
-def _events(
-  cleaned: Sequence[Event], people: Vocabulary
-) -> tuple[Interactions, list[str]]:
-  """The events as arrays, and their item ids; no item is known yet."""
-  rows = people.indices(event.person for event in cleaned)
-  assert (np.diff(rows) >= 0).all(), "clean() sorts by person"
-  counts = np.bincount(rows, minlength=len(people))
-  times = [NO_TIME if e.time is None else e.time for e in cleaned]
-  events = Interactions(
-    offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-    items=np.full(len(cleaned), UNKNOWN, np.int32),
-    times=np.array(times, np.int64),
+def _nothing_to_train_on(
+  name: str, cleaned: Cleaned, settings: DataSettings
+) -> UserError:
+  found = f"found {len(cleaned.events)} events after cleaning"
+  if settings.catalogue == "described":
+    return UserError(
+      f"data '{name}'",
+      f"{found} and {len(cleaned.items)} products, none to train on",
+      "at least one product with a tag",
+      "lower config.data.min_tag_items or look at what was refused",
+    )
+  return UserError(
+    f"data '{name}'",
+    f"{found}, none to train on",
+    "at least one",
+    "lower config.data.min_person_events or look at what was refused",
   )
-  return events, [event.item for event in cleaned]
 
 
-def _split(events: Interactions, settings: DataSettings) -> Split:
-  if settings.split == "global_time":
-    return global_time(events.offsets, events.times, settings.held_out_fraction)
-  return leave_one_out(events.offsets)
+def _moment_features(times: np.ndarray) -> tuple[Feature, ...]:
+  return tuple(MOMENT_FEATURES) if (times != NO_TIME).any() else ()
 
 
-def _spec(
-  num_items: int,
-  num_tags: int,
-  encodings: Sequence[Encoding],
-  times: np.ndarray,
-) -> Spec:
-  features: list[Feature] = [encoding.feature for encoding in encodings]
-  if (times != NO_TIME).any():
-    features += MOMENT_FEATURES
-  return Spec(num_items, num_tags, tuple(features))
-
-
-def _counts(
-  cleaned: Cleaned, items: Sequence[Item], events: Interactions
-) -> dict[str, int]:
-  """What cleaning counted and what was cut or set aside here."""
+def _counts(chosen: Catalogue, events: Interactions) -> dict[str, int]:
+  """What was cut or set aside here."""
+  not_trained = (events.items < 0) | (events.items >= len(chosen.items))
   own = {
-    "events of products not in training": int((events.items < 0).sum()),
+    "events of products not in training": int(not_trained.sum()),
     f"products with more than {MAX_TAGS} tags": sum(
-      len(set(item.tags)) > MAX_TAGS for item in items
+      len(set(item.tags)) > MAX_TAGS for item in chosen.all_items
     ),
   }
-  return cleaned.counts | {reason: n for reason, n in own.items() if n}
+  return {reason: n for reason, n in own.items() if n}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.dataset import NO_TIME, Questions
@@ -91,6 +91,27 @@ def global_time(
     offsets[:-1] + trained,
     valid=_questions(is_valid, people, trained),
     test=_questions(is_test, people, trained),
+  )
+
+
+def leave_out(
+  offsets: Int64[np.ndarray, " P_plus_1"],
+  split: Split,
+  keep: Bool[np.ndarray, " E"],
+) -> tuple[Int64[np.ndarray, " P_plus_1"], Split]:
+  """The offsets and the split of the events that are kept.
+
+  Args:
+    keep: for each event; those that are asked for must be.
+  """
+  before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
+
+  def moved(questions: Questions) -> Questions:
+    assert keep[questions.events].all(), "a question would lose its answer"
+    return Questions(questions.people, before[questions.events])
+
+  return before[offsets], Split(
+    before[split.train_ends], moved(split.valid), moved(split.test)
   )
 
 

@@ -1,9 +1,9 @@
 """Prepared data on disk: written once, never changed, checked when read.
 
 A folder holds `dataset.json` (the small things), what is large of encodings in
-files of its own, the ArrayRecord shards of the people and of the catalogue
-(TFDS, see builder.py), and `SHA256SUMS` over all of them, which `sha256sum -c`
-reads too.
+files of its own, the ArrayRecord shards of people, catalogue and tags (TFDS,
+see builder.py), and `SHA256SUMS` over all of them, which `sha256sum -c` reads
+too.
 """
 
 from __future__ import annotations
@@ -109,7 +109,6 @@ def _manifest(dataset: Dataset) -> dict[str, Any]:
     "name": dataset.name,
     "fingerprint": dataset.fingerprint,
     "spec": dataclasses.asdict(dataset.spec),
-    "tags": dataset.tags.ids,
     "counts": dataset.counts,
     "encodings": [
       {
@@ -172,7 +171,6 @@ def _assemble(folder: pathlib.Path, manifest: dict[str, Any]) -> Dataset:
     name=manifest["name"],
     fingerprint=manifest["fingerprint"],
     spec=spec,
-    tags=Vocabulary(manifest["tags"]),
     counts=manifest["counts"],
     encodings=_encodings(folder, manifest),
     **read_tables(folder, spec),

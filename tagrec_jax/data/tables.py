@@ -1,7 +1,7 @@
-"""A data set ↔ the two tables it is kept in, people and the catalogue.
+"""A data set ↔ the tables it is kept in: people, the catalogue and tags.
 
-A table is a dict of columns: an array with a row for each person or product, or
-`Lists` where each has a different number of values (events, texts).
+A table is a dict of columns: an array with a row for each person, product or
+tag, or `Lists` where each has a different number of values (events, texts).
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ Columns = Mapping[str, np.ndarray | Lists]
 
 
 def write_tables(dataset: Dataset, folder: pathlib.Path) -> None:
-  """Writes both tables below a folder."""
+  """Writes all tables below a folder."""
   from tagrec_jax.data.builder import write_table
 
   write_table(folder, "people", _people(dataset), len(dataset.people))
-  write_table(folder, "catalogue", _catalogue(dataset), len(dataset.items))
+  write_table(folder, "catalogue", _catalogue(dataset), len(dataset.titles))
+  tags = dataset.tags.extended(dataset.new_tags.ids)
+  columns = {"id": _letters(tags.ids)} | _columns(Part.TAG, dataset.tag)
+  write_table(folder, "tags", columns, len(tags))
 
 
 def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
@@ -56,6 +59,9 @@ def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
   people = read_table(folder, "people")
   offsets = people["items"].offsets
   catalogue = read_table(folder, "catalogue")
+  tags = read_table(folder, "tags")
+  items, new_items = _vocabularies(catalogue, spec.num_items)
+  trained_tags, new_tags = _vocabularies(tags, spec.num_tags)
   return {
     "people": Vocabulary(_texts(people["id"])),
     "events": Interactions(
@@ -65,9 +71,15 @@ def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
     "valid": _questions(people["valid"], offsets),
     "test": _questions(people["test"], offsets),
     "person": _features(people, Part.PERSON, spec),
-    "items": Vocabulary(_texts(catalogue["id"])),
+    "items": items,
+    "new_items": new_items,
     "titles": _texts(catalogue["title"]),
     "product": _features(catalogue, Part.PRODUCT, spec),
+    "valid_items": np.flatnonzero(catalogue["valid"]).astype(np.int32),
+    "test_items": np.flatnonzero(catalogue["test"]).astype(np.int32),
+    "tags": trained_tags,
+    "new_tags": new_tags,
+    "tag": _features(tags, Part.TAG, spec),
   }
 
 
@@ -81,14 +93,30 @@ def _people(dataset: Dataset) -> Columns:
     "train": dataset.train_ends - events.offsets[:-1],  # events 0:train
     "valid": _asked(dataset.valid, events.offsets),
     "test": _asked(dataset.test, events.offsets),
-  } | {f"{Part.PERSON}_{name}": a for name, a in dataset.person.items()}
+  } | _columns(Part.PERSON, dataset.person)
 
 
 def _catalogue(dataset: Dataset) -> Columns:
+  """Columns of the products; 'valid' and 'test' say of which tags are asked."""
+  rows = np.arange(len(dataset.titles))
   return {
-    "id": _letters(dataset.items.ids),
+    "id": _letters(dataset.items.extended(dataset.new_items.ids).ids),
     "title": _letters(dataset.titles),
-  } | {f"{Part.PRODUCT}_{name}": a for name, a in dataset.product.items()}
+    "valid": np.isin(rows, dataset.valid_items),
+    "test": np.isin(rows, dataset.test_items),
+  } | _columns(Part.PRODUCT, dataset.product)
+
+
+def _vocabularies(
+  table: Mapping[str, Any], trained: int
+) -> tuple[Vocabulary, Vocabulary]:
+  """The ids of training, and the new ones after them."""
+  ids = _texts(table["id"])
+  return Vocabulary(ids[:trained]), Vocabulary(ids[trained:])
+
+
+def _columns(part: Part, arrays: Mapping[str, np.ndarray]) -> Columns:
+  return {f"{part}_{name}": array for name, array in arrays.items()}
 
 
 def _features(

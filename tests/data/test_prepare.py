@@ -108,14 +108,22 @@ def check(dataset: Dataset) -> None:
     len(dataset.items),
     len(dataset.tags),
   )
-  assert len(dataset.titles) == len(dataset.items)
+  assert (spec.num_new_items, spec.num_new_tags) == (
+    len(dataset.new_items),
+    len(dataset.new_tags),
+  )
+  num_items = spec.num_items + spec.num_new_items
+  num_tags = spec.num_tags + spec.num_new_tags
+  assert len(dataset.titles) == num_items
+  assert events.items.max(initial=UNKNOWN) < num_items
   assert events.offsets.dtype == events.times.dtype == np.int64
   assert events.items.dtype == np.int32
   assert events.offsets[0] == 0
   assert events.offsets[-1] == len(events.items) == len(events.times)
   assert dataset.train_ends.dtype == np.int64
   for part, arrays, rows in (
-    (Part.PRODUCT, dataset.product, len(dataset.items)),
+    (Part.PRODUCT, dataset.product, num_items),
+    (Part.TAG, dataset.tag, num_tags),
     (Part.PERSON, dataset.person, len(dataset.people)),
   ):
     assert list(arrays) == [feature.name for feature in spec.of(part)]
@@ -127,8 +135,18 @@ def check(dataset: Dataset) -> None:
         (rows,) if feature.kind == single else (rows, feature.width)
       )
       if feature.kind != number:
-        assert array.min() >= UNKNOWN
-        assert array.max() < feature.size
+        assert array.min(initial=UNKNOWN) >= UNKNOWN
+        trained = slice(spec.num_items if part is Part.PRODUCT else None)
+        assert array[trained].max(initial=UNKNOWN) < feature.size
+  for rows in (dataset.valid_items, dataset.test_items):
+    assert rows.dtype == np.int32
+    assert (rows >= spec.num_items).all()
+    assert (np.diff(rows) > 0).all()
+    if len(rows):
+      tags = dataset.product["tags"]
+      assert (tags[rows, 0] >= 0).all()
+      assert tags[: spec.num_items].max() < spec.num_tags
+      assert tags.max() < num_tags
   # The vocabulary is that of training.
   trained = np.zeros(len(events.items), bool)
   for start, end in zip(events.offsets, dataset.train_ends, strict=False):
@@ -139,7 +157,7 @@ def check(dataset: Dataset) -> None:
   assert dataset.fingerprint == fingerprint(dataset)
 
 
-def test_a_product_of_held_out_events_only_is_unknown():
+def test_a_product_of_held_out_events_only_is_new():
   records = [
     Event("p", item, day) for day, item in enumerate(["a", "b", "new", "newer"])
   ]
@@ -147,10 +165,13 @@ def test_a_product_of_held_out_events_only_is_unknown():
     [Item("new", tags=("t",), categories={"brand": "N"}), *records]
   )
   assert dataset.items.ids == ("a", "b")
-  np.testing.assert_array_equal(dataset.events.items, [0, 1, UNKNOWN, UNKNOWN])
+  assert dataset.new_items.ids == ("new",)  # of 'newer' nothing is known
+  assert dataset.titles == ("a", "b", "new")
+  np.testing.assert_array_equal(dataset.events.items, [0, 1, 2, UNKNOWN])
   assert dataset.counts["events of products not in training"] == 2
   # Nothing of it is learned either.
   assert len(dataset.tags) == 0
+  assert len(dataset.new_tags) == 0
   assert dataset.product == {}
   check(dataset)
 
@@ -230,7 +251,7 @@ def test_fingerprint_sees_everything():
   assert dataset.fingerprint not in seen
 
 
-GOLDEN = "eddc4b6efa6fbbe3a8eac70b0ffa5c51c687579d23e73304f52d2eb7327bfee6"
+GOLDEN = "e0ac4effa77da0002842e394065ed79660ccc00514e2c23dac5d281259876b25"
 """Of `films()`. If it changes on purpose, raise prepare.VERSION too."""
 
 
@@ -256,7 +277,7 @@ print(test_prepare.prepared(test_prepare.films()).fingerprint)
 
 # Of all products, 1 and 33 are taken only in held-out events.
 @pytest.mark.parametrize(
-  ("folder", "people", "events", "items", "unknown"),
+  ("folder", "people", "events", "items", "not_in_training"),
   [
     ("lastfm", 1_090, 52_551, 3_646 - 1, 2),
     pytest.param(
@@ -266,7 +287,7 @@ print(test_prepare.prepared(test_prepare.films()).fingerprint)
   ],
 )
 def test_real_data(
-  data_folder, tmp_path, folder, people, events, items, unknown
+  data_folder, tmp_path, folder, people, events, items, not_in_training
 ):
   from tagrec_jax.data.sources.amazon_s3rec import S3Rec
 
@@ -280,4 +301,5 @@ def test_real_data(
   assert len(dataset.events.items) == events
   assert len(dataset.items) == items
   asked = dataset.events.items[dataset.test.events]
-  assert (asked == UNKNOWN).sum() == unknown
+  not_trained = (asked == UNKNOWN) | (asked >= items)
+  assert not_trained.sum() == not_in_training

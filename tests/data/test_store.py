@@ -30,39 +30,64 @@ FEATURES = (
   Feature("tags", Part.PRODUCT, Kind.ID_SET, 2, 3),
   Feature("numbers", Part.PRODUCT, Kind.NUMBER, 0, 2),
   Feature(ODD_NAME, Part.PRODUCT, Kind.CATEGORY, 2),
+  Feature("text", Part.PRODUCT, Kind.TEXT, 9, 2),
+  Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 9, 1),
+  Feature("image", Part.PRODUCT, Kind.IMAGE, 0, 2),
+  Feature("audio", Part.PRODUCT, Kind.AUDIO, 0, 3),
+  Feature("pretrained", Part.PRODUCT, Kind.VECTOR, 0, 2),
+  Feature("text", Part.TAG, Kind.TEXT, 9, 2),
   Feature("gender", Part.PERSON, Kind.CATEGORY, 2),
   Feature("hour", Part.MOMENT, Kind.CATEGORY, 24),
 )
 
 
 def small() -> Dataset:
-  numbers = np.array([[np.nan, -0.0], [1e-38, 5.0]], np.float32)
+  numbers = np.array([[np.nan, -0.0], [1e-38, 5.0], [0, 1]], np.float32)
+  image = np.arange(36, dtype=np.uint8).reshape(3, 2, 2, 3)
   dataset = Dataset(
     name="small",
     fingerprint="",
-    spec=Spec(2, 2, FEATURES),
+    spec=Spec(2, 2, FEATURES, 1, 1),
     items=Vocabulary(["00123", "\udc80"]),
     tags=Vocabulary(["blau", "grün"]),
     people=Vocabulary(["p0", "p1", "p2", "p3"]),
-    titles=("", "雨\n🙂"),
+    titles=("", "雨\n🙂", "new"),
     events=Interactions(
       np.array([0, 4, 4, 5, 8], np.int64),
-      np.array([0, 1, -1, 0, 1, 1, 0, 1], np.int32),
+      np.array([0, 1, -1, 0, 1, 1, 0, 2], np.int32),
       np.array([NO_TIME, 0, 2**53 + 1, 2**62, -5, 1, 1, 2], np.int64),
     ),
     train_ends=np.array([1, 4, 5, 7], np.int64),
     valid=Questions(np.array([0, 0], np.int32), np.array([1, 2], np.int64)),
     test=Questions(np.array([0, 3], np.int32), np.array([3, 7], np.int64)),
     product={
-      "tags": np.array([[0, 1, -1], [-1, -1, -1]], np.int32),
+      "tags": np.array([[0, 1, -1], [-1, -1, -1], [1, 2, -1]], np.int32),
       "numbers": numbers,
-      ODD_NAME: np.array([1, -1], np.int32),
+      ODD_NAME: np.array([1, -1, 0], np.int32),
+      "text": np.array([[8, -1], [-1, -1], [0, 1]], np.int32),
+      "ngrams": np.array([[-1], [8], [0]], np.int32),
+      "image": image,
+      "audio": np.array([[-32768] * 3, [0, 1, 32767], [-1, 0, 0]], np.int16),
+      "pretrained": numbers[::-1],
     },
     person={"gender": np.array([0, 1, -1, 0], np.int32)},
+    new_items=Vocabulary(["00122"]),
+    new_tags=Vocabulary(["a tag\u2028"]),
+    valid_items=np.zeros(0, np.int32),
+    test_items=np.array([2], np.int32),
+    tag={"text": np.array([[0, -1], [1, 2], [-1, -1]], np.int32)},
     counts={"duplicates": 3},
     encodings=(
       Encoding(
         FEATURES[1], Vocabulary(["price", "year"]), (0.1, 1 / 3), (1e-9, 2.0)
+      ),
+      Encoding(
+        Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 3, 2),
+        weights=np.array([0, 1e-38, 1 / 3], np.float32),
+      ),
+      Encoding(
+        Feature("tokens", Part.TAG, Kind.TEXT, 3, 2),
+        tokenizer='{"雨": "\r\n"}',
       ),
     ),
   )
@@ -79,7 +104,11 @@ def assert_same(a, b) -> None:
     assert a.keys() == b.keys()
     for key in a:
       assert_same(a[key], b[key])
-  elif isinstance(a, Dataset | Interactions | Questions):
+  elif isinstance(a, tuple) and a and isinstance(a[0], Encoding):
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+      assert_same(one, other)
+  elif isinstance(a, Dataset | Interactions | Questions | Encoding):
     assert type(a) is type(b)
     for field in dataclasses.fields(a):
       assert_same(getattr(a, field.name), getattr(b, field.name))
@@ -120,9 +149,9 @@ def test_is_ordinary_tfds(written):
   folder = written / "tagrec_prepared" / "catalogue" / "1.0.0"
   rows = tfds.builder_from_directory(folder).as_data_source("rows")
   (block,) = rows
-  assert block["id"].tobytes() == b"00123\xed\xb2\x80"
-  assert block["lengths_id"].tolist() == [5, 3]
-  assert block["product_tags"].tolist() == [[0, 1, -1], [-1, -1, -1]]
+  assert block["id"].tobytes() == b"00123\xed\xb2\x8000122"
+  assert block["lengths_id"].tolist() == [5, 3, 5]
+  assert block["product_tags"].tolist()[:2] == [[0, 1, -1], [-1, -1, -1]]
 
 
 @settings(
@@ -130,14 +159,14 @@ def test_is_ordinary_tfds(written):
 )
 @given(data=st.data())
 def test_any_histories(data, tmp_path_factory):
-  lengths = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
+  lengths = data.draw(st.lists(st.integers(0, 4), max_size=5))
   offsets = np.cumsum([0, *lengths]).astype(np.int64)
   number = int(offsets[-1])
   integers = st.integers(-(2**63), 2**63 - 1)
   events = Interactions(
     offsets,
     np.array(
-      data.draw(st.lists(st.integers(-1, 1), min_size=number, max_size=number)),
+      data.draw(st.lists(st.integers(-1, 2), min_size=number, max_size=number)),
       np.int32,
     ),
     np.array(
@@ -160,6 +189,40 @@ def test_any_histories(data, tmp_path_factory):
   folder = tmp_path_factory.mktemp("any") / "data"
   store.write(dataset, folder)
   assert_same(store.read(folder), dataset)
+
+
+def test_no_people_no_tags_and_no_features(tmp_path):
+  dataset = dataclasses.replace(
+    small(),
+    spec=Spec(3, 0, ()),
+    items=Vocabulary(["b", "a", "c"]),  # not in the order of code points
+    new_items=Vocabulary([]),
+    tags=Vocabulary([]),
+    new_tags=Vocabulary([]),
+    people=Vocabulary([]),
+    events=Interactions(
+      np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64)
+    ),
+    train_ends=np.zeros(0, np.int64),
+    valid=Questions(np.zeros(0, np.int32), np.zeros(0, np.int64)),
+    test=Questions(np.zeros(0, np.int32), np.zeros(0, np.int64)),
+    product={},
+    person={},
+    tag={},
+    encodings=(),
+  )
+  dataset = dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
+  store.write(dataset, tmp_path / "data")
+  assert_same(store.read(tmp_path / "data"), dataset)
+
+
+def test_rows_larger_than_a_block(tmp_path, monkeypatch):
+  from tagrec_jax.data import builder
+
+  monkeypatch.setattr(builder, "BLOCK_BYTES", 1)
+  store.write(small(), tmp_path / "data")
+  monkeypatch.undo()
+  assert_same(store.read(tmp_path / "data"), small())
 
 
 def test_several_shards(tmp_path, monkeypatch):
@@ -199,7 +262,7 @@ def damages():
 @pytest.mark.parametrize("damage", damages(), ids=lambda d: d.__name__)
 def test_every_damaged_file_is_named(copy, damage):
   files = files_of(copy)
-  assert len(files) == 9
+  assert len(files) == 14
   for path in files:
     content = path.read_bytes()
     damage(path)

@@ -1,0 +1,86 @@
+"""Chosen products, tags and people → the arrays of a data set."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tagrec_jax.core.settings import DataSettings
+from tagrec_jax.data.catalogue import Catalogue
+from tagrec_jax.data.clean import Cleaned
+from tagrec_jax.data.encodings import (
+  MAX_TAGS,
+  Encoding,
+  person_encodings,
+  product_encodings,
+  tag_encodings,
+)
+from tagrec_jax.data.histories import Histories
+from tagrec_jax.data.records import Item, Person, Tag
+from tagrec_jax.data.spec import Feature
+from tagrec_jax.data.vocab import Vocabulary
+
+TAGS = "tags"
+"""The product feature that holds a product's tags."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+  """Fields of a `Dataset`; `features` are those of its three dicts."""
+
+  encodings: tuple[Encoding, ...]
+  features: tuple[Feature, ...]
+  product: dict[str, np.ndarray]
+  tag: dict[str, np.ndarray]
+  person: dict[str, np.ndarray]
+  counts: dict[str, int]
+
+
+def encode(
+  chosen: Catalogue, cleaned: Cleaned, kept: Histories, settings: DataSettings
+) -> Encoded:
+  """Learns encodings of what trains and encodes with them what there is."""
+  tags = [cleaned.tags.get(id, Tag(id)) for id in chosen.tags.ids]
+  new_tags = [cleaned.tags.get(id, Tag(id)) for id in chosen.new_tags.ids]
+  people = [cleaned.people.get(id, Person(id)) for id in kept.people.ids]
+  trains = kept.split.train_ends > kept.offsets[:-1]
+  of_products = product_encodings(chosen.items, settings)
+  of_tags = tag_encodings(tags, of_products)
+  of_people = person_encodings([people[row] for row in np.flatnonzero(trains)])
+  # New products may have new tags, and more of them.
+  readers = [
+    with_new_tags(e, chosen.new_tags, chosen.all_items)
+    if e.feature.name == TAGS
+    else e
+    for e in of_products
+  ]
+  counts: collections.Counter[str] = collections.Counter()
+  return Encoded(
+    encodings=(*of_products, *of_tags, *of_people),
+    features=tuple(e.feature for e in (*readers, *of_tags, *of_people)),
+    product={
+      e.feature.name: e.encode(chosen.all_items, counts) for e in readers
+    },
+    tag={e.feature.name: e.encode(tags + new_tags) for e in of_tags},
+    person={e.feature.name: e.encode(people) for e in of_people},
+    counts=dict(counts),
+  )
+
+
+def with_new_tags(
+  tags: Encoding, new_tags: Vocabulary, items: Sequence[Item]
+) -> Encoding:
+  """The same encoding, with rows for new tags, as wide as `items` need.
+
+  Its size stays: models have vectors of their own for the tags of training.
+  """
+  most = max((len(set(item.tags)) for item in items), default=0)
+  width = min(max(most, tags.feature.width), MAX_TAGS)
+  return dataclasses.replace(
+    tags,
+    feature=dataclasses.replace(tags.feature, width=width),
+    names=tags.names.extended(new_tags.ids),
+  )
