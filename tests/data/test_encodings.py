@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import collections
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from configs.base import get_config
 from tagrec_jax.core.errors import UserError
@@ -19,7 +21,7 @@ from tagrec_jax.data.encodings import (
   tag_encodings,
 )
 from tagrec_jax.data.numbers import MAX_NUMBER
-from tagrec_jax.data.records import Item, Person
+from tagrec_jax.data.records import Item, Person, Tag
 from tagrec_jax.data.spec import Feature, Kind, Part
 
 
@@ -168,8 +170,140 @@ def test_people():
   )
 
 
-@pytest.mark.parametrize("name", ["id", "tags", "text", "numbers"])
+@pytest.mark.parametrize("name", RESERVED)
 def test_names_that_are_taken(name):
-  items = [Item(id, categories={name: "x"}) for id in "ab"]
-  with pytest.raises(UserError, match=f"category '{name}'.*Fix: rename"):
+  for kind, said in {
+    "category": {"categories": {name: "x"}},
+    "set": {"sets": {name: ("x",)}},
+  }.items():
+    items = [Item(id, **said) for id in "ab"]
+    with pytest.raises(UserError, match=f"{kind} '{name}'.*Fix: rename"):
+      learned(items)
+
+
+def test_a_category_and_a_set_of_one_name():
+  items = [Item(id, categories={"x": "1"}, sets={"x": ("1",)}) for id in "ab"]
+  with pytest.raises(UserError, match="set 'x'.*used once"):
     learned(items)
+
+
+def test_sets():
+  items = [
+    Item("a", sets={"specs": ("vr", "co-op", "once"), "empty": ()}),
+    Item("b", sets={"specs": ("co-op", "vr", "vr")}),
+    Item("c", sets={"specs": ("vr", "else"), "own": ("d",)}),
+    Item("d"),
+  ]
+  encodings = learned(items)
+  assert list(encodings) == ["specs"]
+  specs = encodings["specs"]
+  assert specs.feature == Feature("specs", Part.PRODUCT, Kind.ID_SET, 2, 2)
+  assert specs.names.ids == ("co-op", "vr")
+  np.testing.assert_array_equal(
+    specs.encode(items), [[1, 0], [0, 1], [1, -1], [-1, -1]]
+  )
+
+
+GAMES = [
+  Item("a", title="red racing game", description="fast cars"),
+  Item("b", title="a racing game", description="slow cars, redCars"),
+]
+
+
+def test_ngrams():
+  ngrams = learned(GAMES, ngram_buckets=4096, ngram_width=7)["ngrams"]
+  assert ngrams.feature == Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 4096, 7)
+  assert ngrams.weights is not None
+  assert ngrams.weights.shape == (4096,)
+  rows = ngrams.encode(GAMES)
+  assert rows.shape == (2, 7)
+  assert (ngrams.weights[rows] > 0).all()
+  assert "ngrams" not in learned([Item("a"), Item("b")], ngram_buckets=64)
+  assert "ngrams" not in learned(GAMES)
+
+
+def test_tags_are_read_as_products_are():
+  of_products = product_encodings(
+    GAMES, settings(ngram_buckets=4096, ngram_width=99)
+  )
+  tags = [
+    Tag("works-with::Racing_Game"),
+    Tag("CarsGame", "Racing is meant."),
+    Tag("unheard"),
+  ]
+  text, ngrams = tag_encodings(tags, of_products)
+  assert text.feature.part == ngrams.feature.part == Part.TAG
+  # The words of products, as many as the longest of these tags needs.
+  assert text.names.ids == ("cars", "game", "racing")
+  np.testing.assert_array_equal(
+    text.encode(tags), [[2, 1, -1], [0, 1, 2], [-1] * 3]
+  )
+  assert ngrams.feature.size == 4096
+  (of_items,) = (e for e in of_products if e.feature.name == "ngrams")
+  assert ngrams.weights is of_items.weights
+  rows = ngrams.encode(tags)
+  # 'racing game' is a title of products too; nothing is known of 'unheard'
+  # as a whole.
+  racing = set(rows[0]) - {-1}
+  assert racing <= set(of_items.encode(GAMES[1:])[0])
+  assert len(racing) > 5
+  assert rows.shape[1] == max((rows >= 0).sum(1))
+  assert tag_encodings([], of_products) == ()
+  assert tag_encodings(tags, ()) == ()
+
+
+def test_pictures_and_clips(tmp_path):
+  picture = tmp_path / "a.png"
+  Image.new("RGB", (4, 4), "red").save(picture)
+  items = [
+    Item("a", image=str(picture), audio=str(tmp_path / "none.wav")),
+    Item("b", image=str(tmp_path / "none.png")),
+    Item("c"),
+  ]
+  assert learned(items) == {}
+  assert learned(items[2:], image_size=4, audio_seconds=1.0) == {}
+  encodings = learned(items, image_size=4, audio_seconds=0.5)
+  image, audio = encodings["image"], encodings["audio"]
+  assert image.feature == Feature("image", Part.PRODUCT, Kind.IMAGE, 0, 4)
+  assert audio.feature == Feature("audio", Part.PRODUCT, Kind.AUDIO, 0, 8000)
+  counts: collections.Counter[str] = collections.Counter()
+  pixels = image.encode(items, counts)
+  assert pixels[0, 0, 0].tolist() == [255, 1, 1]
+  assert not pixels[1:].any()
+  assert (audio.encode(items, counts) == -32_768).all()
+  assert counts == {"picture: no file": 1, "clip: no file": 1}
+
+
+def test_tokens(tmp_path):
+  tokenizers = pytest.importorskip("tokenizers")
+  model = tokenizers.models.WordLevel({"?": 0, "red": 1, "game": 2}, "?")
+  made = tokenizers.Tokenizer(model)
+  made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+  made.save(str(tmp_path / "tokenizer.json"))
+  of_products = product_encodings(
+    GAMES, settings(pretrained_text=str(tmp_path), pretrained_tokens=4)
+  )
+  (tokens,) = (e for e in of_products if e.feature.name == "tokens")
+  assert tokens.feature == Feature("tokens", Part.PRODUCT, Kind.TEXT, 3, 4)
+  np.testing.assert_array_equal(
+    tokens.encode([*GAMES, Item("c")]),
+    [[1, 0, 2, 0], [0, 0, 2, 0], [-1] * 4],
+  )
+  # The file is needed no more.
+  (tmp_path / "tokenizer.json").unlink()
+  tags = [Tag("red::game"), Tag("game")]
+  of_tags = {e.feature.name: e for e in tag_encodings(tags, of_products)}
+  np.testing.assert_array_equal(
+    of_tags["tokens"].encode(tags), [[1, 2], [2, -1]]
+  )
+
+
+def test_absurd_prices_move_nothing():
+  prices = [*(float(price) for price in range(1, 100)), 1e15, math.inf]
+  items = [Item(str(p), numbers={"price": p}) for p in prices]
+  sane, absurd = learned(items[:99])["numbers"], learned(items)["numbers"]
+  np.testing.assert_allclose(
+    absurd.encode(items[:99]), sane.encode(items[:99]), atol=0.05
+  )
+  assert absurd.encode(items)[-2:, 0].tolist()[0] == MAX_NUMBER
+  assert np.isnan(absurd.encode(items)[-1, 0])

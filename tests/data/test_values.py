@@ -150,6 +150,18 @@ def test_categories(value, expected):
   assert values.read_category(value) == expected
 
 
+@pytest.mark.parametrize("path", ["a.png", "i/a..b.png", "i\\a.png", "", "..."])
+def test_inner_paths(path):
+  assert values.read_inner_path(path) == path
+
+
+@pytest.mark.parametrize(
+  "path", ["/a", "..", "../a", "i/../../a", "i\\..\\a", "C:\\a", "c:a"]
+)
+def test_paths_that_lead_outside(path):
+  assert reason(values.read_inner_path, path) == "outside the folder"
+
+
 @given(anything)
 def test_whatever_stands_there_is_read_or_refused(value):
   for read in (
@@ -159,6 +171,7 @@ def test_whatever_stands_there_is_read_or_refused(value):
     values.read_positive,
     values.read_time,
     values.read_tags,
+    values.read_inner_path,
   ):
     try:
       result = read(value)

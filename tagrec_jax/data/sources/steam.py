@@ -93,6 +93,7 @@ def _game(row: Row) -> Item:
     "metascore": row.maybe("metascore", values.read_positive, None),
     "year": None if released is None else _year(released),
   }
+  specs: tuple[str, ...] = row.maybe("specs", values.read_tags, ())
   begins = series(title)
   return Item(
     id=id,
@@ -100,7 +101,7 @@ def _game(row: Row) -> Item:
     tags=row.maybe("tags", values.read_tags, ()),
     numbers={k: n for k, n in numbers.items() if n is not None},
     categories={k: c for k, c in categories.items() if c},
-    sets={"specs": row.maybe("specs", values.read_tags, ())},
+    sets={"specs": specs} if specs else {},
     group=f"{begins} of {categories['brand']}" if begins else id,
   )
 

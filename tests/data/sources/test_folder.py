@@ -39,9 +39,10 @@ def test_the_documented_layout(shop, tmp_path):
   good, refused = shop(
     items_csv=(
       "item_id,title,description,tags,price,year,number_weight,brand,"
-      "category_colour,image,audio,stock\n"
-      '00123,Lamp,"Warm, dim",a|b,9.90,2020,1.5,Nord,red,i/1.png,a.wav,7\n'
-      "2,,,,,,,,,,,\n"
+      "category_colour,set_rooms,image,audio,group,stock\n"
+      '00123,Lamp,"Warm, dim",a|b,9.90,2020,1.5,Nord,red,hall|bath,i/1.png,'
+      "a.wav,lamps,7\n"
+      "2,,,,,,,,,,,,,\n"
     ),
     events_csv=(
       "user_id,item_id,timestamp,rating,tags,tag,context_device\n"
@@ -59,8 +60,10 @@ def test_the_documented_layout(shop, tmp_path):
       tags=("a", "b"),
       numbers={"price": 9.9, "year": 2020.0, "weight": 1.5},
       categories={"brand": "Nord", "colour": "red"},
+      sets={"rooms": ("hall", "bath")},
       image=str(tmp_path / "i/1.png"),
       audio=str(tmp_path / "a.wav"),
+      group="lamps",
     ),
     Item("2"),
     Person("007", {"gender": "M", "city": "Ulm"}),
@@ -154,6 +157,27 @@ def test_pictures_stay_inside_the_folder(shop, path):
   good, refused = shop(items_csv=f"item_id,image\n1,{path}\n")
   assert good == [Item("1")]
   assert refused == [("items.csv:2", "image", "outside the folder")]
+
+
+def test_pictures_are_files_of_the_source_if_they_are_read(
+  tmp_path, data_settings
+):
+  (tmp_path / "i").mkdir()
+  for name in ("items.csv", "i/1.png", "i/2.png", "a.wav"):
+    (tmp_path / name).touch()
+  (tmp_path / "items.csv").write_text(
+    "item_id,image,audio\n1,i/1.png,a.wav\n2,i/1.png,\n3,gone.png,\n4,..,\n"
+  )
+
+  def files(**changes) -> list[str]:
+    source = Folder.from_settings(
+      data_settings(folder=str(tmp_path), **changes)
+    )
+    return [str(pathlib.Path(f).relative_to(tmp_path)) for f in source.files()]
+
+  assert files() == ["items.csv"]
+  everything = ["items.csv", "a.wav", "i/1.png"]
+  assert files(image_size=8) == files(audio_seconds=1.0) == everything
 
 
 def test_strange_json_values(shop):

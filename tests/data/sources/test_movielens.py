@@ -62,7 +62,7 @@ def tidy(tmp_path):
     tmp_path,
     items_jsonl=(
       '{"id": "1", "title": "Misérables, Les", "year": 1995, "tags": ["sad"],'
-      ' "genres": ["Drama", "Musical"]}\n'
+      ' "genres": ["Drama", "Musical"], "tmdb_keywords": []}\n'
       '{"id": "2", "title": "Babylon 5", "year": null, "genres": []}\n'
     ),
     events_csv=(
@@ -88,6 +88,16 @@ def test_csv_posts(csv):
   assert isinstance(bad, Rejection)
   assert (bad.line, bad.field) == (6, "tag")
   assert [*good, first, second] == FILMS + POSTS
+
+
+def test_keywords(tmp_path):
+  folder = write(
+    tmp_path,
+    items_jsonl='{"id": "1", "title": "Heat", "tmdb_keywords": ["heist"]}\n',
+    events_csv="user_id,item_id,timestamp,rating,tag\n",
+  )
+  (heat,) = MovieLensFolder(folder).read()
+  assert heat == Item("1", title="Heat", sets={"keywords": ("heist",)})
 
 
 def test_tidy_layout(tidy):
