@@ -119,6 +119,8 @@ def get_config() -> ml_collections.ConfigDict:
   # their rows and moments, so that a step costs the same for any catalogue;
   # for losses that draw negatives, without ema_decay
   optimizer.learning_rate = 1e-3  # the highest the schedule reaches
+  optimizer.ngrams_learning_rate = 0.0  # of Adagrad by rows, on tables of
+  # n-grams alone; 0: they are trained like all else
   optimizer.schedule = "constant"  # after warm-up; 'cosine', 'linear': to 0
   optimizer.warmup_steps = 0
   optimizer.weight_decay = 0.0  # decoupled; not on biases and norms
@@ -153,12 +155,25 @@ def get_config() -> ml_collections.ConfigDict:
   evaluation = config.evaluation = ml_collections.ConfigDict()
   evaluation.protocol = "strict"  # a name of evaluation/protocols.py
   evaluation.cutoffs = (1, 5, 10, 20)  # K of recall@K, ndcg@K, mrr@K
-  evaluation.batch_people = 256  # people scored at a time
-  evaluation.max_valid_people = 0  # while training; 0: everyone
+  evaluation.batch_people = 256  # people, or products, scored at a time
+  evaluation.max_valid_people = 0  # of them, while training; 0: all
   evaluation.bootstrap_samples = 1000  # for 95 % intervals; 0: none
   evaluation.baselines = ("popularity", "item_knn", "markov")
 
   return config
+
+
+def tags_of_products(config: ml_collections.ConfigDict) -> None:
+  """What all experiments with the task 'tag_item' have in common."""
+  config.task = "tag_item"
+  config.data.catalogue = "described"
+  config.data.cold_items = 0.1
+  config.objective.items_weight = 0.0
+  config.objective.tags_weight = 1.0
+  config.optimizer.schedule = "cosine"
+  config.train.watch = "precision@5"
+  config.evaluation.cutoffs = (1, 3, 5, 10)
+  config.evaluation.batch_people = 512
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
@@ -172,6 +187,8 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   config.model.heads = 2
   config.pipeline.max_history = min(config.pipeline.max_history, 32)
   config.pipeline.row_length = 64
+  config.data.ngram_buckets = min(config.data.ngram_buckets, 4096)
+  config.data.image_size = min(config.data.image_size, 16)
   config.pipeline.batch_rows = 8
   config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 5)
   config.train.steps = 40

@@ -19,6 +19,7 @@ from tagrec_jax.evaluation.protocols import PROTOCOLS
 if TYPE_CHECKING:
   from tagrec_jax.data.dataset import Dataset
   from tagrec_jax.data.pipeline import TrainBatches
+  from tagrec_jax.data.products import ProductBatches
   from tagrec_jax.tasks.task import Task
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
@@ -239,6 +240,7 @@ def recipe(checked: Settings, made: Task) -> Recipe:
       OPTIMIZERS[checked.optimizer.name],
       checked.optimizer,
       checked.train.steps,
+      made.axes,
     ),
     ema_decay=checked.optimizer.ema_decay,
     seed=checked.seed,
@@ -282,10 +284,20 @@ def backend(checked: Settings, made: Recipe) -> Backend:
 
 def train_batches(
   checked: Settings, prepared: Dataset, share: tuple[int, int]
-) -> TrainBatches:
+) -> TrainBatches | ProductBatches:
   """step → this host's share (index, count) of the batch."""
   from tagrec_jax.data.pipeline import TrainBatches
+  from tagrec_jax.data.products import ProductBatches
 
+  if checked.task == "tag_item":
+    return ProductBatches(
+      prepared,
+      checked.pipeline,
+      features=checked.model.product,
+      seed=checked.seed,
+      host=share[0],
+      hosts=share[1],
+    )
   return TrainBatches(
     prepared,
     checked.pipeline,

@@ -15,9 +15,10 @@ from flax import nnx
 Axes = tuple[str | None, ...]
 """Logical axis names, or None.
 
-They are 'products', 'vocabulary', 'embed', 'heads' and 'hidden'. 'products' is
-the first axis of tables with a row for each product of the catalogue: a step
-may read and write a few of these rows only.
+They are 'products', 'vocabulary', 'ngrams', 'embed', 'heads' and 'hidden'.
+'products' is the first axis of tables with a row for each product of the
+catalogue: a step may read and write a few of these rows only. 'ngrams' is that
+of hash tables, of which a step reads a few thousand rows.
 """
 
 

@@ -1,8 +1,7 @@
 """Where a parameter's axes go: from logical names to mesh axes.
 
-A layer names its axes ('products', 'vocabulary', 'embed', 'heads', 'hidden'); a
-preset says which mesh axis splits which name. Layers never know of meshes, and
-presets never of layers.
+A layer names its axes (layers/param.py); a preset says which mesh axis splits
+which name. Layers never know of meshes, and presets never of layers.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ _FSDP: Rules = (("embed", "fsdp"),)
 _TENSOR: Rules = (
   ("products", "tensor"),
   ("vocabulary", "tensor"),
+  ("ngrams", "tensor"),
   ("heads", "tensor"),
   ("hidden", "tensor"),
 )
@@ -34,7 +34,7 @@ PRESETS: dict[str, Rules] = {
 }
 """name → ordered (logical axis, mesh axis); the first that matches is used."""
 
-DATA_SIZED = frozenset({"products", "vocabulary"})
+DATA_SIZED = frozenset({"products", "vocabulary", "ngrams"})
 """Axes as long as the data set makes them. Where such a size does not divide,
 the axis stays whole; every other size is the user's to choose, and an error."""
 

@@ -1,7 +1,8 @@
 """How gradients become updates: a rule by name, and what all rules share.
 
 A rule only rescales the gradient. Clipping comes before it; decoupled weight
-decay, the learning rate and its schedule after it.
+decay, the learning rate and its schedule after it. Tables of n-grams may have a
+rule and a rate of their own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from tagrec_jax.core.errors import UserError
@@ -33,21 +35,66 @@ class Optimizer:
 
 
 def make_optimizer(
-  rule: Rule, settings: OptimizerSettings, steps: int
+  rule: Rule, settings: OptimizerSettings, steps: int, axes: Any
 ) -> Optimizer:
   """Puts a rule of this module into its frame.
 
   Args:
     steps: updates of the whole run; a falling schedule reaches 0 there.
+    axes: the logical axes of each parameter.
   """
   schedule = make_schedule(settings, steps)
   parts = [rule(settings)]
-  if settings.clip_norm:
-    parts.insert(0, optax.clip_by_global_norm(settings.clip_norm))
   if settings.weight_decay:
     parts.append(optax.add_decayed_weights(settings.weight_decay, is_decayed))
   parts.append(optax.scale_by_learning_rate(schedule))
+  if settings.ngrams_learning_rate:
+    ratio = settings.ngrams_learning_rate / settings.learning_rate
+    own = [
+      scale_by_row_adagrad(),
+      optax.scale_by_learning_rate(lambda step: ratio * schedule(step)),
+    ]
+    chains = {True: optax.chain(*own), False: optax.chain(*parts)}
+    parts = [optax.partition(chains, _are_ngrams(axes))]
+  if settings.clip_norm:
+    parts.insert(0, optax.clip_by_global_norm(settings.clip_norm))
   return Optimizer(optax.chain(*parts), schedule)
+
+
+def map_moments(
+  transform: optax.GradientTransformation,
+  function: Callable[..., Any],
+  state: Any,
+  *rest: Any,
+  others: Callable[[Any], Any],
+) -> Any:
+  """Maps those leaves of an optimizer's state that belong to parameters.
+
+  Args:
+    function: (leaf, parts of `rest` for the parameter) → new leaf.
+    rest: trees parallel to the parameters.
+    others: for counters and the like.
+  """
+
+  def masked(leaf: Any) -> bool:  # it belongs to another rule
+    return isinstance(leaf, optax.MaskedNode)
+
+  return optax.tree_utils.tree_map_params(
+    transform,
+    lambda leaf, *parts: leaf if masked(leaf) else function(leaf, *parts),
+    state,
+    *rest,
+    transform_non_params=others,
+    is_leaf=masked,
+  )
+
+
+def _are_ngrams(axes: Any) -> Any:
+  return jax.tree.map(
+    lambda names: names[:1] == ("ngrams",),
+    axes,
+    is_leaf=lambda leaf: isinstance(leaf, tuple),
+  )
 
 
 def make_schedule(settings: OptimizerSettings, steps: int) -> optax.Schedule:
@@ -116,3 +163,33 @@ def adafactor(settings: OptimizerSettings) -> optax.GradientTransformation:
   return optax.chain(
     optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0)
   )
+
+
+def scale_by_row_adagrad() -> optax.GradientTransformation:
+  """Adagrad with one number for each row of a table instead of one a weight.
+
+  Rows of rare n-grams keep a high rate, and rows that a step does not read stay
+  as they are. Source: the 'row-wise' variant of Duchi et al., JMLR 12 (2011)
+  2121, that Naumov et al. (arXiv:1906.00091) use for tables of embeddings.
+  """
+
+  def init(params: Any) -> Any:
+    return jax.tree.map(lambda p: jnp.zeros(p.shape[:1], p.dtype), params)
+
+  def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    del params
+    state = jax.tree.map(
+      lambda sum_V, g: sum_V + jnp.mean(g * g, range(1, g.ndim)),
+      state,
+      updates,
+    )
+    scaled = jax.tree.map(
+      lambda sum_V, g: (
+        g * jax.lax.rsqrt(sum_V + 1e-20).reshape(-1, *[1] * (g.ndim - 1))
+      ),
+      state,
+      updates,
+    )
+    return scaled, state
+
+  return optax.GradientTransformation(init, update)

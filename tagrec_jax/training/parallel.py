@@ -17,7 +17,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-import optax
 from jax.sharding import (
   Mesh,
   NamedSharding,
@@ -29,6 +28,7 @@ from jaxtyping import Array
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_key
 from tagrec_jax.sharding import place, rules
+from tagrec_jax.training.optimizer import map_moments
 from tagrec_jax.training.recipe import Recipe
 from tagrec_jax.training.state import TrainState, new_state
 from tagrec_jax.training.step import Report, Step, make_train_step
@@ -253,13 +253,13 @@ def _state_shardings(
   return TrainState(
     step=whole,
     params=stored,
-    opt_state=optax.tree_utils.tree_map_params(
+    opt_state=map_moments(
       recipe.optimizer.transform,
       follow,
       shapes.opt_state,
       shapes.params,
       stored,
-      transform_non_params=lambda _: whole,
+      others=lambda _: whole,
     ),
     ema=stored if shapes.ema else {},
     skipped=whole,

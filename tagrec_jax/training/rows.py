@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import optax
 from jaxtyping import Array, Int
 
+from tagrec_jax.training.optimizer import map_moments
 from tagrec_jax.training.recipe import Recipe
 from tagrec_jax.training.state import TrainState
 
@@ -31,12 +31,12 @@ def long_state(recipe: Recipe, state: TrainState) -> TrainState:
   return TrainState(
     step=False,
     params=long,
-    opt_state=optax.tree_utils.tree_map_params(
+    opt_state=map_moments(
       recipe.optimizer.transform,
       lambda _, is_long: is_long,
       none.opt_state,
       long,
-      transform_non_params=lambda _: False,
+      others=lambda _: False,
     ),
     ema=none.ema,
     skipped=False,

@@ -27,6 +27,7 @@ OPTIMIZER = OptimizerSettings(
   name="adamw",
   tables="dense",
   learning_rate=1e-2,
+  ngrams_learning_rate=0.0,
   schedule="cosine",
   warmup_steps=2,
   weight_decay=0.01,
@@ -87,7 +88,7 @@ def make_recipe(settings=OPTIMIZER, steps=50, seed=0, **changes):
     axes=param.logical_axes(abstract),
     losses=losses,
     weights={"items": 1.0, "tags": 0.5},
-    optimizer=optimizers.make_optimizer(rule, settings, steps),
+    optimizer=optimizers.make_optimizer(rule, settings, steps, {}),
     ema_decay=settings.ema_decay,
     seed=seed,
   )

@@ -86,7 +86,7 @@ def main(workdir, steps, process=None, port=None):
     axes={"w": ("embed", None)},
     losses=losses,
     weights={"items": 1.0},
-    optimizer=optimizer.make_optimizer(optimizer.adamw, settings, steps),
+    optimizer=optimizer.make_optimizer(optimizer.adamw, settings, steps, {}),
     ema_decay=0.9,
   )
   fsdp = jax.local_device_count()

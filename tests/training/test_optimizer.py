@@ -23,7 +23,7 @@ def settings(tiny, **changes):
 
 
 def first_update(rule, chosen, gradient, params):
-  transform = make_optimizer(rule, chosen, 10).transform
+  transform = make_optimizer(rule, chosen, 10, {}).transform
   updates, _ = transform.update(gradient, transform.init(params), params)
   return updates
 
@@ -93,4 +93,26 @@ def test_clipping_comes_before_the_rule(tiny):
 
 def test_adam_refuses_a_decay(tiny):
   with pytest.raises(UserError, match="adamw"):
-    make_optimizer(optimizers.adam, settings(tiny, weight_decay=0.1), 10)
+    make_optimizer(optimizers.adam, settings(tiny, weight_decay=0.1), 10, {})
+
+
+def test_ngram_tables_have_a_rule_of_their_own(tiny):
+  """Worked by hand: row 0 read twice, row 1 once, row 2 never."""
+  chosen = settings(tiny, learning_rate=0.01, ngrams_learning_rate=0.5)
+  axes = {"table": ("ngrams", "embed"), "kernel": ("embed", None)}
+  params = {"table": jnp.ones((3, 2)), "kernel": jnp.ones((2, 2))}
+  gradient = {
+    "table": jnp.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]]),
+    "kernel": jnp.full((2, 2), 2.0),
+  }
+  transform = make_optimizer(optimizers.adam, chosen, 10, axes).transform
+  state = transform.init(params)
+  first, state = transform.update(gradient, state, params)
+  # Divided by √((3² + 4²) / 2), the root of the row's mean square.
+  row = -0.5 * np.array([3.0, 4.0]) / np.sqrt(12.5)
+  np.testing.assert_allclose(first["table"], [row, [0, 0], [0, 0]], rtol=1e-6)
+  np.testing.assert_allclose(first["kernel"], -0.01, rtol=1e-5)
+  gradient["table"] = gradient["table"].at[1].set(jnp.array([0.0, 2.0]))
+  second, _ = transform.update(gradient, state, params)
+  rows = [row / np.sqrt(2), [0, -0.5 * np.sqrt(2)], [0, 0]]
+  np.testing.assert_allclose(second["table"], rows, rtol=1e-6)

@@ -35,11 +35,11 @@ class NgramBag(nnx.Module):
   ):
     self.rate = settings.dropout
     self.table = param.table(
-      feature.size, settings.width, ("vocabulary", "embed"), rngs
+      feature.size, settings.width, ("ngrams", "embed"), rngs
     )
     start = np.ones(feature.size) if weights is None else weights
     self.weights = nnx.Param(
-      jnp.asarray(start, jnp.float32)[:, None], axes=("vocabulary", None)
+      jnp.asarray(start, jnp.float32)[:, None], axes=("ngrams", None)
     )
 
   def __call__(self, values: Int[Array, "N W"], noise: Noise | None) -> Tokens:
