@@ -20,11 +20,8 @@ from tagrec_jax.data.encodings import (
 )
 from tagrec_jax.data.histories import Histories
 from tagrec_jax.data.records import Item, Person, Tag
-from tagrec_jax.data.spec import Feature
+from tagrec_jax.data.spec import TAGS, Feature
 from tagrec_jax.data.vocab import Vocabulary
-
-TAGS = "tags"
-"""The product feature that holds a product's tags."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,8 +59,10 @@ def histories(
   assert (np.diff(rows) >= 0).all(), "clean() sorts by person"
   lengths = np.bincount(rows, minlength=len(people))
   offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-  times = [NO_TIME if event.time is None else event.time for event in events]
-  times = np.array(times, np.int64)
+  times = np.array(
+    [NO_TIME if event.time is None else event.time for event in events],
+    np.int64,
+  )
   split = _split(offsets, times, settings)
 
   is_cold = cold_people(people.ids, settings.cold_people)

@@ -50,6 +50,9 @@ ID = "id"
 """The part of a product vector that is learned for each product alone; in
 configs it stands among the names of product features."""
 
+TAGS = "tags"
+"""The product feature that holds a product's tags, which are asked for too."""
+
 
 def batch_key(part: Part, name: str) -> str:
   """The key of a context feature in a batch: 'moment_hour'."""

@@ -48,7 +48,7 @@ def write_tables(dataset: Dataset, folder: pathlib.Path) -> None:
   write_table(folder, "people", _people(dataset), len(dataset.people))
   write_table(folder, "catalogue", _catalogue(dataset), len(dataset.titles))
   tags = dataset.tags.extended(dataset.new_tags.ids)
-  columns = {"id": _letters(tags.ids)} | _columns(Part.TAG, dataset.tag)
+  columns = {"id": _letters(tags.ids), **_columns(Part.TAG, dataset.tag)}
   write_table(folder, "tags", columns, len(tags))
 
 
@@ -93,7 +93,8 @@ def _people(dataset: Dataset) -> Columns:
     "train": dataset.train_ends - events.offsets[:-1],  # events 0:train
     "valid": _asked(dataset.valid, events.offsets),
     "test": _asked(dataset.test, events.offsets),
-  } | _columns(Part.PERSON, dataset.person)
+    **_columns(Part.PERSON, dataset.person),
+  }
 
 
 def _catalogue(dataset: Dataset) -> Columns:
@@ -104,7 +105,8 @@ def _catalogue(dataset: Dataset) -> Columns:
     "title": _letters(dataset.titles),
     "valid": np.isin(rows, dataset.valid_items),
     "test": np.isin(rows, dataset.test_items),
-  } | _columns(Part.PRODUCT, dataset.product)
+    **_columns(Part.PRODUCT, dataset.product),
+  }
 
 
 def _vocabularies(
@@ -115,7 +117,9 @@ def _vocabularies(
   return Vocabulary(ids[:trained]), Vocabulary(ids[trained:])
 
 
-def _columns(part: Part, arrays: Mapping[str, np.ndarray]) -> Columns:
+def _columns(
+  part: Part, arrays: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray | Lists]:
   return {f"{part}_{name}": array for name, array in arrays.items()}
 
 
