@@ -54,7 +54,17 @@ TEST = [
   "ruff>=0.17,<0.18",  # the format is part of the version
 ]
 
-BENCH = ["torch>=2.8", "faiss-cpu>=1.12"]  # peers to be measured beside
+# Peers to be measured beside. Two need environments of their own: RecBole and
+# PECOS, see experiments/benchmarks/child.py.
+BENCH = [
+  "cffi>=1.17",  # Omikuji needs it and does not declare it
+  "faiss-cpu>=1.12",
+  "fasttext-numpy2-wheel==0.9.2",
+  "omikuji>=0.5.2,<0.6",
+  "scikit-learn>=1.7",
+  "torch>=2.8",
+  "transformers>=4.50",
+]
 
 # Folders of pretrained text encoders, as Hugging Face writes them.
 PRETRAINED = ["safetensors>=0.8,<0.9", "tokenizers>=0.23.3,<0.24"]

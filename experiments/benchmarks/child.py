@@ -26,7 +26,9 @@ Run = Callable[[int], dict[str, float]]
 
 _FIXES = {
   "recbole": 'pip install "recbole==1.2.1" "numpy<2" "pandas<2.3" '
-  "in the environment of --recbole"
+  "in the environment of --recbole",
+  "pecos": 'pip install "numpy<2" "scipy<1.14" scikit-learn, then '
+  "pip install --no-deps libpecos==1.2.8, in the environment of --pecos",
 }
 
 

@@ -25,7 +25,7 @@ from tagrec_jax.core.log import warn
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-_PATIENCE = 900.0  # seconds without an answer, then it is killed
+_PATIENCE = 900.0  # seconds
 
 TUNED_ALLOCATOR = {
   "MALLOC_MMAP_MAX_": "0",
@@ -87,12 +87,22 @@ class Score:
 class Process:
   """A contestant that is ready to be asked; a context manager.
 
+  Args:
+    logs: a folder for what it says on stderr.
+    patience: seconds without an answer, then it is killed.
+
   Raises:
     UserError: with its last words, if it ends before it is told to.
   """
 
-  def __init__(self, contestant: Contestant, logs: pathlib.Path):
+  def __init__(
+    self,
+    contestant: Contestant,
+    logs: pathlib.Path,
+    patience: float = _PATIENCE,
+  ):
     self.name = contestant.name
+    self._patience = patience
     logs.mkdir(parents=True, exist_ok=True)
     self._words = logs / f"{contestant.name.replace(' ', '_')}.txt"
     path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
@@ -151,7 +161,7 @@ class Process:
     return self._child.stdout
 
   def _answer(self) -> dict[str, float]:
-    timer = threading.Timer(_PATIENCE, self._child.kill)
+    timer = threading.Timer(self._patience, self._child.kill)
     timer.start()
     line = self._out.readline()
     timer.cancel()

@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -65,7 +66,12 @@ def show(console: Console, result: Result) -> None:
   if result.floors:
     console.print(_floors(result))
   if result.targets:
-    console.print(_targets(result.targets))
+    show_targets(console, result.targets)
+
+
+def show_targets(console: Console, targets: Sequence[Target]) -> None:
+  """What was promised, what was found."""
+  console.print(_targets(targets))
 
 
 def draw(path: pathlib.Path, result: Result) -> None:
