@@ -37,6 +37,10 @@ class TagCounts:
       np.bincount(tags_CM[given_CM], minlength=spec.num_tags),
     )
 
+  def with_new(self, count: int) -> TagCounts:
+    """The same, followed by tags that no product of training has."""
+    return TagCounts(self.products, np.pad(self.of_tag, (0, count)))
+
   def propensities(self) -> np.ndarray:
     """How likely a tag that is right was given at all, float64 [T].
 

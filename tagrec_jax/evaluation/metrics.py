@@ -2,7 +2,8 @@
 
 Rank metrics read `ranks_PM`: for each person the places (from 1) of the M
 entries that would have been right, padded with 0. Next-item evaluation has
-M = 1. List metrics read the recommended lists of all people together.
+M = 1. List metrics read the recommended lists of all people together. Gain
+metrics weigh each right entry, and compare sums over all people.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from tagrec_jax.core.registry import nearest
 
 RankMetric = Callable[[np.ndarray, int], np.ndarray]
 ListMetric = Callable[[np.ndarray, int, int], float]
+GainMetric = Callable[
+  [np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]
+]
 
 
 def _hits(ranks_PM: np.ndarray, k: int) -> np.ndarray:
@@ -35,6 +39,11 @@ def precision(ranks_PM: np.ndarray, k: int) -> np.ndarray:
 def recall(ranks_PM: np.ndarray, k: int) -> np.ndarray:
   """Hits / relevant; with one target also called hit rate."""
   return _hits(ranks_PM, k).sum(axis=1) / _relevant(ranks_PM)
+
+
+def f1(ranks_PM: np.ndarray, k: int) -> np.ndarray:
+  """2 · hits / (k + relevant): the harmonic mean of precision and recall."""
+  return 2 * _hits(ranks_PM, k).sum(axis=1) / (k + _relevant(ranks_PM))
 
 
 def ndcg(ranks_PM: np.ndarray, k: int) -> np.ndarray:
@@ -62,17 +71,34 @@ def coverage(lists_PK: np.ndarray, k: int, catalogue: int) -> float:
   return float((shown >= 0).sum() / catalogue)
 
 
+def psp(
+  ranks_PM: np.ndarray, gains_PM: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Σ of the gains of hits, and its value for the best possible list.
+
+  With gains of 1/propensity the ratio of their sums over all people is the
+  propensity-scored precision, divided by the best that can be reached.
+
+  Source: Jain, Prabhu and Varma, 2016 (see `TagCounts`).
+  """
+  won_P = np.where(_hits(ranks_PM, k), gains_PM, 0.0).sum(axis=1)
+  possible_PM = np.sort(np.where(ranks_PM >= 1, gains_PM, 0.0), axis=1)
+  return won_P, possible_PM[:, ::-1][:, :k].sum(axis=1)
+
+
 RANK_METRICS: dict[str, RankMetric] = {
   "precision": precision,
   "recall": recall,
+  "f1": f1,
   "ndcg": ndcg,
   "mrr": mrr,
 }
 LIST_METRICS: dict[str, ListMetric] = {"coverage": coverage}
+GAIN_METRICS: dict[str, GainMetric] = {"psp": psp}
 
 ITEM_METRICS = ("recall", "ndcg", "mrr", "coverage")
 """Reported for the next item: one target a person."""
-TAG_METRICS = ("precision", "recall", "ndcg", "coverage")
+TAG_METRICS = ("precision", "recall", "f1", "ndcg", "psp", "coverage")
 """Reported for tags: several relevant ones a person."""
 
 
@@ -86,7 +112,7 @@ def parse(name: str, where: str = "metric") -> tuple[str, int]:
     UserError: the metric is unknown or the cutoff is no positive number.
   """
   metric, _, cutoff = name.partition("@")
-  known = sorted({**RANK_METRICS, **LIST_METRICS})
+  known = sorted({**RANK_METRICS, **LIST_METRICS, **GAIN_METRICS})
   if metric not in known:
     raise UserError(
       where,

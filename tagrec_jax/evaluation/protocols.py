@@ -54,6 +54,12 @@ UNMASKED = Protocol(
   "unmasked", None, "ranked like all others, for data where people repeat"
 )
 
+WITH_NEW = {
+  "candidates": "the whole catalogue, also what came after training, none "
+  "sampled"
+}
+"""Instead of `Protocol.passport`, where new products compete."""
+
 TAG_PASSPORT = {
   "protocol": "tags",
   "candidates": "the whole tag vocabulary",
@@ -61,7 +67,13 @@ TAG_PASSPORT = {
   "ties": _TIES,
   "dropped people": "those whose next item is unknown or has no tags",
 }
-"""The rules of tag evaluation, of which there is only one kind."""
+"""The rules of tag evaluation where a person takes an item."""
+
+PRODUCT_PASSPORT = TAG_PASSPORT | {
+  "relevant": "all tags of the product",
+  "dropped people": "products without tags",
+}
+"""Those where a product is asked about itself."""
 
 PROTOCOLS = Registry(
   "config.evaluation.protocol",

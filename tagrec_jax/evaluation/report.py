@@ -21,9 +21,9 @@ class Report:
 
   Attributes:
     metrics: 'recall@10' → mean over people; 'coverage@10' → fraction.
-    intervals: rank metric → 95 % bootstrap interval; empty if not asked for.
-    people: how many were asked ('people'), and how many of them are special
-      ('unknown_targets', 'repeats', 'without_tags').
+    intervals: metric → 95 % bootstrap interval; empty if not asked for.
+    people: first how many were asked ('people' or 'products'), then how many of
+      them are special ('unknown_targets', 'repeats', 'without_tags').
     slices: the same model on parts of the people.
     passport: data, split, protocol sentences, catalogue size, seeds, model.
     ranks_PM: int32, the places of each person's targets in the order of the

@@ -1,4 +1,4 @@
-"""Where a model is good: by popularity of the target, by length of history."""
+"""Where a model is good: by popularity, by history, and where all is new."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Slice:
   """One row of the table.
 
   Attributes:
-    group: what people were divided by. name: which part this is.
-    people: how many are in it.
+    group: what questions were divided by. name: which part this is.
+    people: how many questions are in it.
     values: metric → mean over them.
   """
 
@@ -48,17 +48,57 @@ def item_popularity(counts_C: np.ndarray) -> np.ndarray:
 def by_popularity(
   ranks_PM: np.ndarray, target_P: np.ndarray, counts_C: np.ndarray
 ) -> list[Slice]:
-  """Slices by how popular the target is; UNKNOWN targets are 'unseen'."""
-  # One more class at the end: for targets outside the catalogue.
-  classes = np.append(item_popularity(counts_C), POPULARITY.index("unseen"))
-  part_P = classes[np.where(target_P < 0, len(counts_C), target_P)]
+  """Slices by how popular the target is; those not in training: 'unseen'."""
+  part_P = _classes(target_P, counts_C)
   return _slices("target popularity", POPULARITY, part_P, ranks_PM)
+
+
+def by_tag_popularity(
+  ranks_PM: np.ndarray, relevant_PM: np.ndarray, counts_T: np.ndarray
+) -> list[Slice]:
+  """Slices by how popular tags are, each with regard to these tags alone.
+
+  A question with tags of several classes is in all of their slices.
+  """
+  classes_PM = _classes(relevant_PM, counts_T)
+  return [
+    part
+    for index, name in enumerate(POPULARITY)
+    for part in of_tags(
+      "tag popularity",
+      name,
+      np.where((relevant_PM >= 0) & (classes_PM == index), ranks_PM, 0),
+    )
+  ]
+
+
+def of_tags(group: str, name: str, ranks_PM: np.ndarray) -> list[Slice]:
+  """One slice of all questions that have any rank, or none."""
+  part_P = np.where((ranks_PM > 0).any(axis=1), 0, -1)
+  return _slices(group, (name,), part_P, ranks_PM)
+
+
+def by_newness(
+  group: str, new_P: np.ndarray, ranks_PM: np.ndarray
+) -> list[Slice]:
+  """'trained' and 'cold', where some are cold and others are not."""
+  if new_P.all() or not new_P.any():
+    return []
+  return _slices(group, ("trained", "cold"), new_P.astype(int), ranks_PM)
 
 
 def by_history(ranks_PM: np.ndarray, lengths_P: np.ndarray) -> list[Slice]:
   """Slices by how many events a person's history has."""
   part_P = np.searchsorted(list(HISTORY.values()), lengths_P, "right") - 1
   return _slices("history length", tuple(HISTORY), part_P, ranks_PM)
+
+
+def _classes(ids: np.ndarray, counts_C: np.ndarray) -> np.ndarray:
+  """Index into POPULARITY; 'unseen' for ids outside of training."""
+  # One more class at the end: for what training does not know.
+  classes = np.append(item_popularity(counts_C), POPULARITY.index("unseen"))
+  known = (ids >= 0) & (ids < len(counts_C))
+  return classes[np.where(known, ids, len(counts_C))]
 
 
 def _slices(

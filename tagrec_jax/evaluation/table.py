@@ -48,10 +48,10 @@ def markdown(
 
 
 def slices_table(report: Report) -> Table:
-  """The parts of one report: people and metrics of each slice."""
+  """The parts of one report: questions and metrics of each slice."""
   table = Table()
   table.add_column("slice")
-  table.add_column("people", justify="right")
+  table.add_column("asked", justify="right")
   metrics = list(report.slices[0].values)
   for name in metrics:
     table.add_column(name, justify="right")
@@ -75,14 +75,14 @@ def caption(reports: Mapping[str, Report]) -> str:
     ValueError: the models were asked about different people or catalogues.
   """
   asked = {
-    (report.people["people"], report.passport["catalogue"])
+    (_asked(report), report.passport["catalogue"])
     for report in reports.values()
   }
   if len(asked) > 1:
     raise ValueError(f"reports of different (people, catalogue): {asked}")
   first = next(iter(reports.values()))
   told = [
-    f"{first.people['people']:,} people",
+    _asked(first),
     f"{first.passport['catalogue']:,} candidates",
   ]
   protocols = _protocols(reports)
@@ -90,10 +90,16 @@ def caption(reports: Mapping[str, Report]) -> str:
     told.append(f"protocol {protocols.pop()}")
   told += [
     f"{count:,} {name.replace('_', ' ')}"
-    for name, count in first.people.items()
-    if name != "people" and count
+    for name, count in list(first.people.items())[1:]
+    if count
   ]
   return ", ".join(told)
+
+
+def _asked(report: Report) -> str:
+  """'40 people' or '40 products'."""
+  name, count = next(iter(report.people.items()))
+  return f"{count:,} {name}"
 
 
 def _protocols(reports: Mapping[str, Report]) -> set[str]:

@@ -42,3 +42,22 @@ def test_blocks_draw_all_samples_and_no_more(monkeypatch):
 
 def test_one_person():
   assert bootstrap.interval(np.array([0.5]), 100, seed=0) == (0.5, 0.5)
+
+
+def test_a_ratio_of_sums_equals_drawing_people():
+  random = np.random.default_rng(1)
+  values, weights = random.exponential(size=(2, 50)).round(1)
+  drawn = random.integers(0, 50, (100_000, 50))
+  ratios = values[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
+  expected = np.percentile(ratios, (2.5, 97.5))
+  got = bootstrap.interval(values, 100_000, 0, weights)
+  np.testing.assert_allclose(got, expected, rtol=0.01)
+
+
+def test_weights_of_one_change_nothing():
+  values = np.random.default_rng(2).random(30)
+  np.testing.assert_allclose(
+    bootstrap.interval(values, 200, 3, np.ones(30)),
+    bootstrap.interval(values, 200, 3),
+    rtol=1e-12,
+  )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tagrec_jax.core.errors import StorageError, UserError
+from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.evaluation import evaluate as evaluation
 from tagrec_jax.evaluation import protocols
 
@@ -179,8 +180,11 @@ def test_scores_of_another_catalogue():
 TAGS_OF_ITEM = np.array([[0, 1], [2, -1], [-1, -1]], np.int32)
 
 
+COUNTED = TagCounts(3, np.array([1, 1, 1]))
+
+
 def ask_tags(batches, tags=TAGS_OF_ITEM):
-  meter = evaluation.TagMeter(RULES, tags_of_item=tags, num_tags=3)
+  meter = evaluation.TagMeter(RULES, tags_of_item=tags, counts=COUNTED)
   return evaluation.evaluate(given, batches, meter)
 
 
@@ -214,5 +218,5 @@ def test_a_tag_listed_twice_is_one_tag():
 
 def test_nobody_takes_an_item_with_tags():
   questions = ([2], [[-1]], [1], [[3, 2, 1]])
-  with pytest.raises(UserError, match="no next item with tags"):
+  with pytest.raises(UserError, match="no item with tags to ask for"):
     ask_tags(batches_of(*questions, 1))

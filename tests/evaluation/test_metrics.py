@@ -55,6 +55,7 @@ def slow_metric(name, relevant, ranked, k):
     "precision": sum(hits) / k,
     "recall": sum(hits) / len(relevant),
     "ndcg": sum(gains) / sum(ideal),
+    "f1": 2 * sum(hits) / (k + len(relevant)),
     "mrr": 1 / (hits.index(True) + 1) if any(hits) else 0,
   }[name]
 
@@ -81,7 +82,11 @@ def test_coverage_counts_each_item_once_and_no_padding():
 
 
 def test_every_reported_metric_exists():
-  known = {**metrics.RANK_METRICS, **metrics.LIST_METRICS}
+  known = {
+    **metrics.RANK_METRICS,
+    **metrics.LIST_METRICS,
+    **metrics.GAIN_METRICS,
+  }
   assert set(metrics.ITEM_METRICS + metrics.TAG_METRICS) <= set(known)
 
 

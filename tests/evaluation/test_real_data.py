@@ -9,6 +9,7 @@ from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.sources.amazon_s3rec import S3Rec
+from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.evaluation import evaluate as evaluation
 from tagrec_jax.evaluation import protocols, table
 from tagrec_jax.models.baselines import (
@@ -101,7 +102,7 @@ def test_own_tags_beat_the_tags_of_everybody(dataset, settings):
       evaluation.TagMeter(
         rules(5, 0),
         tags_of_item=dataset.product["tags"],
-        num_tags=dataset.spec.num_tags,
+        counts=TagCounts.of(dataset),
       ),
     ).metrics["precision@5"]
     for baseline in (tags.TagPopularity(), tags.PersonTagPopularity())

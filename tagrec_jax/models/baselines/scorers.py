@@ -30,13 +30,14 @@ class TrainingEvents:
 
 
 def training_events(dataset: Dataset) -> TrainingEvents:
-  """Leaves out everything at or after each person's `train_ends`."""
+  """Leaves out all at or after `train_ends`, and items not in training."""
   events = dataset.events
   people_E = np.repeat(
     np.arange(len(dataset.train_ends)), np.diff(events.offsets)
   )
   ages_E = dataset.train_ends[people_E] - 1 - np.arange(len(events.items))
   kept_E = (ages_E >= 0) & (events.items >= 0)
+  kept_E &= events.items < dataset.spec.num_items
   return TrainingEvents(
     people_E[kept_E], events.items[kept_E], events.times[kept_E], ages_E[kept_E]
   )
@@ -56,7 +57,7 @@ def shares(weights_C: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class SameForAll:
-  """Gives everybody one list.
+  """Gives all questions one list.
 
   Attributes:
     scores: float32 [C].
@@ -66,8 +67,8 @@ class SameForAll:
 
   def __call__(self, batch: Batch) -> np.ndarray:
     """Scores float32 [B, C], read-only."""
-    people = len(batch["history_ids"])
-    return np.broadcast_to(self.scores, (people, len(self.scores)))
+    questions = len(batch["question"])
+    return np.broadcast_to(self.scores, (questions, len(self.scores)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +94,8 @@ class FromHistory:
   def __call__(self, batch: Batch) -> np.ndarray:
     """Scores float32 [B, C] of batch['history_ids'] [B, S].
 
-    Negative ids (padding, unknown items, the token that begins a history)
-    have no vote.
+    Negative ids (padding, unknown items, the token that begins a history) and
+    items that came after training have no vote.
     """
     weights_BI = self._weights(np.asarray(batch["history_ids"]))
     doubt_B = weights_BI @ self.doubt
@@ -103,7 +104,7 @@ class FromHistory:
 
   def _weights(self, ids_BS: np.ndarray) -> sparse.csr_array:
     """Each person's events as weights on items; a row sums to 1."""
-    known_BS = ids_BS >= 0
+    known_BS = (ids_BS >= 0) & (ids_BS < len(self.doubt))
     later_BS = known_BS[:, ::-1].cumsum(axis=1)[:, ::-1] - known_BS
     weights_BS = known_BS * np.float32(self.decay) ** later_BS
     weights_BS /= np.maximum(weights_BS.sum(axis=1, keepdims=True), 1e-12)

@@ -1,4 +1,4 @@
-"""Tags of the next item, guessed from the tags of items already taken."""
+"""Tags guessed from how often they were given, to all or by one person."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ import numpy as np
 from scipy import sparse
 
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.models.baselines import scorers
 
 
-def _tags_of_items(dataset: Dataset) -> sparse.csr_array:
-  """1 where an item has a tag, float32 [items, tags]."""
-  tags_CM = dataset.product["tags"]
-  items_E, places_E = np.nonzero(tags_CM >= 0)
-  has_CV = sparse.csr_array(
+def tags_of_items(dataset: Dataset) -> sparse.csr_array:
+  """1 where an item of training has a tag of training, float32 [C, T]."""
+  spec = dataset.spec
+  tags_CM = dataset.product["tags"][: spec.num_items]
+  items_E, places_E = np.nonzero((tags_CM >= 0) & (tags_CM < spec.num_tags))
+  has_CT = sparse.csr_array(
     (
       np.ones(len(items_E), np.float32),
       (items_E, tags_CM[items_E, places_E]),
     ),
-    shape=(len(tags_CM), dataset.spec.num_tags),
+    shape=(len(tags_CM), spec.num_tags),
   )
-  has_CV.sum_duplicates()
-  has_CV.data[:] = 1  # a tag listed twice counts once
-  return has_CV
+  has_CT.sum_duplicates()
+  has_CT.data[:] = 1  # a tag listed twice counts once
+  return has_CT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +34,20 @@ class TagPopularity:
   """Scores a tag by its share of the tags of all items taken in training."""
 
   def fit(self, dataset: Dataset) -> scorers.SameForAll:
-    counts_V = scorers.item_counts(dataset) @ _tags_of_items(dataset)
-    return scorers.SameForAll(scorers.shares(counts_V))
+    counts_T = scorers.item_counts(dataset) @ tags_of_items(dataset)
+    return scorers.SameForAll(scorers.shares(counts_T))
+
+
+@dataclasses.dataclass(frozen=True)
+class ProductTagPopularity:
+  """Scores a tag by its share of the tags of all products of training.
+
+  Tags that came after training score 0.
+  """
+
+  def fit(self, dataset: Dataset) -> scorers.SameForAll:
+    counts = TagCounts.of(dataset).with_new(dataset.spec.num_new_tags)
+    return scorers.SameForAll(scorers.shares(counts.of_tag))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +67,7 @@ class PersonTagPopularity:
 
   def fit(self, dataset: Dataset) -> scorers.FromHistory:
     return scorers.FromHistory(
-      _tags_of_items(dataset),
+      tags_of_items(dataset),
       np.full(dataset.spec.num_items, self.doubt, np.float32),
       TagPopularity().fit(dataset).scores,
       self.decay,

@@ -5,7 +5,7 @@ import pytest
 
 from tagrec_jax.models.baselines import popularity
 
-TWO = {"history_ids": np.full((2, 1), -1)}
+TWO = {"question": np.arange(2)}
 
 
 def test_counts_training_only(make_dataset):

@@ -12,7 +12,7 @@ POPULAR = np.array([2, 2, 1]) / 5  # training: 0, 1 and 0, nothing else
 
 def test_popularity_counts_training_only(make_dataset):
   dataset = make_dataset(PEOPLE, train=[2, 1], tags=TAGS)
-  got = tags.TagPopularity().fit(dataset)({"history_ids": np.zeros((2, 1))})
+  got = tags.TagPopularity().fit(dataset)({"question": np.arange(2)})
   np.testing.assert_allclose(got, [POPULAR] * 2, rtol=1e-6)
 
 

@@ -1,0 +1,174 @@
+"""What meters keep of each batch, and what they all report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.evaluation import bootstrap, metrics
+from tagrec_jax.evaluation.report import Report
+from tagrec_jax.evaluation.slices import Slice
+
+Batch = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+  """What all meters of an evaluation share.
+
+  Attributes:
+    cutoffs: K of the metrics.
+    bootstrap_samples: resamples for 95 % intervals; 0 for none.
+    seed: of the resamples.
+    passport: what the caller knows: model, data set, fingerprint, split.
+  """
+
+  cutoffs: Sequence[int]
+  bootstrap_samples: int
+  seed: int
+  passport: dict[str, Any]
+
+  def interval(
+    self, values_P: np.ndarray, weights_P: np.ndarray | None = None
+  ) -> tuple[float, float]:
+    """See `bootstrap.interval`."""
+    return bootstrap.interval(
+      values_P, self.bootstrap_samples, self.seed, weights_P
+    )
+
+
+class Answers:
+  """Collects what is kept of each batch: a few numbers a question.
+
+  The last batch is fetched when the next one comes, so that the next one is
+  made while the device still computes.
+  """
+
+  def __init__(self) -> None:
+    self._parts: list[dict[str, np.ndarray]] = []
+    self._last: tuple[dict[str, Any], np.ndarray] | None = None
+
+  def add(self, keep_B: np.ndarray, **arrays: Any) -> None:
+    """Arrays [B, ...], among them `question`, of those that are kept."""
+    self._fetch()
+    self._last = arrays, keep_B
+
+  def _fetch(self) -> None:
+    if self._last is not None:
+      arrays, keep_B = self._last
+      self._parts.append({n: np.asarray(a)[keep_B] for n, a in arrays.items()})
+      self._last = None
+
+  def join(self, wanted: str) -> dict[str, np.ndarray]:
+    """What was added, in the order of the questions.
+
+    Raises:
+      UserError: there was nothing to ask.
+    """
+    self._fetch()
+    if not any(len(part["question"]) for part in self._parts):
+      raise UserError(
+        "evaluation",
+        f"found no {wanted}",
+        "at least one",
+        "check the split of the data set",
+      )
+    joined = {
+      name: np.concatenate([part[name] for part in self._parts])
+      for name in self._parts[0]
+    }
+    order = np.argsort(joined["question"])
+    return {name: array[order] for name, array in joined.items()}
+
+
+def checked(scores_BC: Any, batch: Batch, trained: int, new: int) -> jax.Array:
+  """The scores of a batch, on the device, checked to be of the catalogue.
+
+  Args:
+    trained, new: entries of training, and those that came after it; scores of
+      the latter may be missing altogether.
+
+  Raises:
+    UserError: scores of another shape.
+  """
+  scores_BC = jnp.asarray(scores_BC, jnp.float32)
+  questions = len(batch["question"])
+  wanted = [(questions, trained)]
+  if new:
+    wanted.append((questions, trained + new))
+  if scores_BC.shape not in wanted:
+    raise UserError(
+      "evaluation",
+      f"found scores of shape {scores_BC.shape}",
+      f"{' or '.join(map(str, wanted))}: a row for each question, a column for"
+      " each entry",
+      "let the model score the whole catalogue of this data set",
+    )
+  return scores_BC
+
+
+def report(
+  rules: Rules,
+  names: Sequence[str],
+  ranks_PM: np.ndarray,
+  lists_PK: np.ndarray,
+  *,
+  gains_PM: np.ndarray | None = None,
+  asked: dict[str, int],
+  slices: tuple[Slice, ...],
+  passport: dict[str, Any],
+) -> Report:
+  """The named metrics at every cutoff, with slices and passport.
+
+  Args:
+    gains_PM: of gain metrics.
+    asked: who was asked, such as {'people': 40}, and what was special.
+    passport: with the size of the catalogue.
+  """
+  catalogue, who = passport["catalogue"], next(iter(asked))
+  values: dict[str, float] = {}
+  intervals: dict[str, tuple[float, float]] = {}
+  for name in names:
+    for k in rules.cutoffs:
+      key = f"{name}@{k}"
+      if name in metrics.LIST_METRICS:
+        values[key] = metrics.LIST_METRICS[name](lists_PK, k, catalogue)
+        continue
+      weights_P = None
+      if name in metrics.GAIN_METRICS:
+        assert gains_PM is not None, f"{name} weighs entries"
+        gain_metric = metrics.GAIN_METRICS[name]
+        values_P, weights_P = gain_metric(ranks_PM, gains_PM, k)
+        values[key] = float(values_P.sum() / weights_P.sum())
+      else:
+        values_P = metrics.RANK_METRICS[name](ranks_PM, k)
+        values[key] = float(values_P.mean())
+      if rules.bootstrap_samples:
+        intervals[key] = rules.interval(values_P, weights_P)
+  return Report(
+    metrics=values,
+    intervals=intervals,
+    people=asked,
+    slices=slices,
+    passport={
+      **rules.passport,
+      **passport,
+      "bootstrap": _bootstrap_sentence(rules, who),
+    },
+    ranks_PM=ranks_PM,
+  )
+
+
+def _bootstrap_sentence(rules: Rules, who: str) -> str:
+  if not rules.bootstrap_samples:
+    return "no intervals"
+  return (
+    f"95 % percentile intervals, {rules.bootstrap_samples} resamples of {who},"
+    f" seed {rules.seed}"
+  )
