@@ -37,8 +37,8 @@ def get_config() -> ml_collections.ConfigDict:
   data.cold_people = 0.0  # fraction of people none of whose events train
   data.cold_tags = 0.0  # fraction of tags that no product of training has
   data.min_tag_items = 1  # tags of fewer products of training are left out
-  data.ngram_buckets = 0  # hash table of the n-grams of titles and
-  # descriptions, such as 65536; 0: no feature 'ngrams'
+  data.ngram_buckets = 0  # rows for n-grams of titles and descriptions, those
+  # of most products, such as 65536; 0: no feature 'ngrams'
   data.ngram_width = 192  # n-grams kept of each product, the rarest
   data.image_size = 0  # pixels of a side, to which pictures are brought; 0: no
   # feature 'image'

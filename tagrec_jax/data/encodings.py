@@ -59,6 +59,7 @@ class Encoding:
       the quantities in its columns; of others, none.
     centers, scales: NUMBER only, one for each column: what is taken from the
       logarithm and what the rest is divided by.
+    ngrams: NGRAMS only, uint32 [at most size]: the n-gram of each row.
     weights: NGRAMS only, float32 [size]: how much each row tells, 0 for those
       that are not used.
     tokenizer: of 'tokens' only, the content of its tokenizer.json.
@@ -68,6 +69,7 @@ class Encoding:
   names: Vocabulary = _NO_NAMES
   centers: tuple[float, ...] = ()
   scales: tuple[float, ...] = ()
+  ngrams: np.ndarray | None = dataclasses.field(default=None, compare=False)
   weights: np.ndarray | None = dataclasses.field(default=None, compare=False)
   tokenizer: str = ""
 
@@ -102,8 +104,9 @@ class Encoding:
           self.scales,
         )
       case Kind.NGRAMS:
+        assert self.ngrams is not None
         assert self.weights is not None
-        return ngrams.rows(_texts(records), self.weights, width)
+        return ngrams.rows(_texts(records), self.ngrams, self.weights, width)
       case Kind.IMAGE:
         return read_pictures([r.image for r in records], width, counts)
       case Kind.AUDIO:
@@ -234,12 +237,12 @@ def _text_encodings(
     feature = Feature("tokens", Part.PRODUCT, Kind.TEXT, size, width)
     made.append(Encoding(feature, tokenizer=tokenizer))
   if size := settings.ngram_buckets:
-    weights = ngrams.weights(_texts(items), size)
+    known, weights = ngrams.learn(_texts(items), size)
     feature = Feature(
       "ngrams", Part.PRODUCT, Kind.NGRAMS, size, settings.ngram_width
     )
-    if weights.any():
-      made.append(Encoding(feature, weights=weights))
+    if len(known):
+      made.append(Encoding(feature, ngrams=known, weights=weights))
   return made
 
 

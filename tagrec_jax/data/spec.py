@@ -17,8 +17,8 @@ class Kind(enum.StrEnum):
   ID_SET: int32 [..., width], members of a vocabulary of `size`, padded by -1.
   TEXT: int32 [..., width], words in order from a vocabulary of `size`, -1 pads.
   NUMBER: float32 [..., width], standardised on training data; NaN is missing.
-  NGRAMS: int32 [..., width], rows of a hash table of `size`, distinct, the
-    rarest first; -1 pads. In no order of the text.
+  NGRAMS: int32 [..., width], rows of a table of `size`, distinct, the rarest
+    first; -1 pads. In no order of the text.
   IMAGE: uint8 [..., width, width, 3], red, green, blue from 1 to 255; a picture
     that is missing is 0 everywhere, a real one nowhere.
   AUDIO: int16 [..., width], samples at 16 kHz, padded by 0; a clip that is

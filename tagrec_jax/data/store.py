@@ -33,6 +33,8 @@ VERSION = 3
 
 _MANIFEST = "dataset.json"
 _SUMS = "SHA256SUMS"
+_ARRAYS = ("ngrams", "weights")  # of encodings, each in a file of its own
+_TOKENIZER = ".tokenizer.json"
 _AGAIN = "delete the folder, it will be prepared again"
 
 
@@ -130,38 +132,39 @@ def _feature(values: dict[str, Any]) -> Feature:
 def _write_large(dataset: Dataset, folder: pathlib.Path) -> None:
   """What of encodings is too much for a manifest that people may look at."""
   for number, encoding in enumerate(dataset.encodings):
-    weights, tokenizer = _large(folder, number)
-    if encoding.weights is not None:
-      np.save(weights, encoding.weights, allow_pickle=False)
+    begin = folder / f"encoding_{number}"
+    for name in _ARRAYS:
+      if (array := getattr(encoding, name)) is not None:
+        np.save(begin.with_suffix(f".{name}.npy"), array, allow_pickle=False)
     if encoding.tokenizer:
-      tokenizer.write_text(encoding.tokenizer, encoding="utf-8", newline="")
+      path = begin.with_suffix(_TOKENIZER)
+      path.write_text(encoding.tokenizer, encoding="utf-8", newline="")
 
 
-def _large(
-  folder: pathlib.Path, number: int
-) -> tuple[pathlib.Path, pathlib.Path]:
-  """The files of an encoding's weights and tokenizer, if it has them."""
-  name = f"encoding_{number}"
-  return folder / f"{name}.npy", folder / f"{name}.tokenizer.json"
+def _read_large(begin: pathlib.Path) -> dict[str, Any]:
+  """Those fields of an encoding that `_write_large` wrote."""
+  fields: dict[str, Any] = {}
+  for name in _ARRAYS:
+    if (path := begin.with_suffix(f".{name}.npy")).exists():
+      fields[name] = np.load(path, allow_pickle=False)
+  if (path := begin.with_suffix(_TOKENIZER)).exists():
+    fields["tokenizer"] = path.read_bytes().decode()
+  return fields
 
 
 def _encodings(
   folder: pathlib.Path, manifest: dict[str, Any]
 ) -> tuple[Encoding, ...]:
-  encodings = []
-  for number, values in enumerate(manifest["encodings"]):
-    weights, tokenizer = _large(folder, number)
-    encodings.append(
-      Encoding(
-        _feature(values["feature"]),
-        Vocabulary(values["names"]),
-        tuple(values["centers"]),
-        tuple(values["scales"]),
-        np.load(weights, allow_pickle=False) if weights.exists() else None,
-        tokenizer.read_bytes().decode() if tokenizer.exists() else "",
-      )
+  return tuple(
+    Encoding(
+      _feature(values["feature"]),
+      Vocabulary(values["names"]),
+      tuple(values["centers"]),
+      tuple(values["scales"]),
+      **_read_large(folder / f"encoding_{number}"),
     )
-  return tuple(encodings)
+    for number, values in enumerate(manifest["encodings"])
+  )
 
 
 def _assemble(folder: pathlib.Path, manifest: dict[str, Any]) -> Dataset:

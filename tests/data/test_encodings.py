@@ -215,6 +215,8 @@ def test_ngrams():
   assert ngrams.feature == Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 4096, 7)
   assert ngrams.weights is not None
   assert ngrams.weights.shape == (4096,)
+  assert ngrams.ngrams is not None
+  assert np.count_nonzero(ngrams.weights) == len(ngrams.ngrams)
   rows = ngrams.encode(GAMES)
   assert rows.shape == (2, 7)
   assert (ngrams.weights[rows] > 0).all()
@@ -241,6 +243,7 @@ def test_tags_are_read_as_products_are():
   assert ngrams.feature.size == 4096
   (of_items,) = (e for e in of_products if e.feature.name == "ngrams")
   assert ngrams.weights is of_items.weights
+  assert ngrams.ngrams is of_items.ngrams
   rows = ngrams.encode(tags)
   # 'racing game' is a title of products too; nothing is known of 'unheard'
   # as a whole.

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from tagrec_jax.data import ngrams
 
-SIZE = 2**20  # large enough that no two n-grams of these tests share a row
+SIZE = 100_000  # more than there are n-grams in these tests
 
 
-def used(texts: list[ngrams.Text], size: int = SIZE) -> list[set[int]]:
-  """The rows of each text, where every row that is met has a weight."""
-  everything = ngrams.rows(texts, np.ones(size, np.float32), 2000)
-  return [set(row[row >= 0].tolist()) for row in everything]
+def used(texts: list[ngrams.Text]) -> list[set[int]]:
+  """The rows of each text, where every n-gram that is met has one."""
+  known, weights = ngrams.learn([*texts, *texts], SIZE)
+  table = ngrams.rows(texts, known, weights, 2000)
+  return [set(row[row >= 0].tolist()) for row in table]
 
 
 def count(title: str, description: str = "") -> int:
@@ -44,13 +45,18 @@ def test_order_matters_within_pairs_only():
 
 
 def test_words_of_a_title_are_seen_in_descriptions_too():
-  title, description, other = used(
-    [("libfoo-perl", ""), ("", "libfoo perl"), ("libbar-perl", "")]
+  title, description, other, strange = used(
+    [
+      ("libfoo-perl", ""),
+      ("", "libfoo perl"),
+      ("libbar-perl", ""),
+      ("zzz", ""),
+    ]
   )
   assert description < title
   # 'perl' with its 11, and of '<libfoo>': <li lib <lib.
   assert len(title & other) == 11 + 3
-  assert not used([("zzz", "")])[0] & title
+  assert not strange & title
 
 
 @pytest.mark.parametrize(
@@ -75,36 +81,47 @@ def test_chinese_titles_are_marked_as_titles():
 
 def test_weights_by_hand():
   texts = [("", "a b"), ("", "a c"), ("", "a"), ("", "b")]
-  weights = ngrams.weights(texts, SIZE)
-  (a,), (b,), (c,) = used([("", "a"), ("", "b"), ("", "c")])
+  known, weights = ngrams.learn(texts, 5)
+  assert known.dtype == np.uint32
+  assert (np.diff(known.astype(np.int64)) > 0).all()
   assert weights.dtype == np.float32
+  # Those met once have no row; three rows are left over.
+  ((a,),) = ngrams.rows([("", "a")], known, weights, 1)
+  ((b,),) = ngrams.rows([("", "b")], known, weights, 1)
+  assert {a, b} == {0, 1}
   assert weights[a] == np.float32(round(1 + np.log(5 / 4), 4))
   assert weights[b] == np.float32(round(1 + np.log(5 / 3), 4))
-  # Met once: no weight, and not used afterwards.
-  assert weights[c] == 0
-  assert np.count_nonzero(weights) == 2
+  assert not weights[2:].any()
+  # The rarest first.
   np.testing.assert_array_equal(
-    ngrams.rows([("", "c a d b a"), ("", "c d")], weights, 3),
+    ngrams.rows([("", "c a d b a"), ("", "c d")], known, weights, 3),
     [[b, a, -1], [-1, -1, -1]],
+  )
+  np.testing.assert_array_equal(
+    ngrams.rows([("", "a b")], known, weights, 1), [[b]]
   )
 
 
-def test_the_rarest_are_kept():
-  texts = [("", f"the {word}") for word in ("x", "x", "y", "y", "z")]
-  weights = ngrams.weights(texts, SIZE)
-  rows = ngrams.rows(texts[:1], weights, 1)
-  assert rows.shape == (1, 1)
-  assert weights[rows[0, 0]] == weights.max()
+def test_those_of_most_texts_have_rows():
+  texts = [("", "a")] * 4 + [("", "b")] * 2 + [("", "c")] * 3
+  known, weights = ngrams.learn(texts, 2)
+  assert len(known) == 2
+  table = ngrams.rows([("", "a"), ("", "b"), ("", "c")], known, weights, 1)
+  assert (table[:, 0] >= 0).tolist() == [True, False, True]
 
 
 def test_repeating_a_word_in_one_text_is_not_two_texts():
-  assert not ngrams.weights([("", "a a a")], SIZE).any()
+  known, weights = ngrams.learn([("", "a a a")], SIZE)
+  assert not len(known)
+  assert not weights.any()
 
 
 def test_nothing():
-  assert not ngrams.weights([], 8).any()
-  assert ngrams.rows([], np.ones(8, np.float32), 4).shape == (0, 4)
-  empty = ngrams.rows([("", "")], np.ones(8, np.float32), 4)
+  known, weights = ngrams.learn([], 8)
+  assert not len(known)
+  assert weights.tolist() == [0] * 8
+  assert ngrams.rows([], known, weights, 4).shape == (0, 4)
+  empty = ngrams.rows([("", "a")], known, weights, 4)
   np.testing.assert_array_equal(empty, [[-1] * 4])
 
 
@@ -114,11 +131,12 @@ def test_nothing():
   st.integers(1, 20),
 )
 def test_rows_are_distinct_rarest_first_and_padded(texts, size, width):
-  weights = ngrams.weights([*texts, *texts], size)
-  table = ngrams.rows(texts, weights, width)
+  known, weights = ngrams.learn([*texts, *texts], size)
+  assert len(known) <= size
+  table = ngrams.rows(texts, known, weights, width)
   assert table.dtype == np.int32
   assert table.shape == (len(texts), width)
-  whole = ngrams.rows(texts, weights, size)
+  whole = ngrams.rows(texts, known, weights, size)
   for row, text in zip(table, texts, strict=True):
     found = row[row >= 0]
     assert (row[len(found) :] == -1).all()
@@ -126,23 +144,30 @@ def test_rows_are_distinct_rarest_first_and_padded(texts, size, width):
     assert (np.diff(weights[found]) <= 0).all()
     assert (weights[found] > 0).all()
     # A text alone is read as among others.
-    np.testing.assert_array_equal(ngrams.rows([text], weights, width)[0], row)
+    alone = ngrams.rows([text], known, weights, width)
+    np.testing.assert_array_equal(alone, row[None])
   np.testing.assert_array_equal(whole[:, :width], table[:, :size])
 
 
-def test_more_texts_than_are_read_at_a_time():
-  texts = [("", f"w{number} common") for number in range(2500)]
-  rows = ngrams.rows(texts, np.ones(SIZE, np.float32), 4)
-  for place in (0, 999, 1000, 2499):
-    assert set(rows[place]) - {-1} == used([texts[place]])[0]
-  (common,) = used([("", "common")])[0]
-  assert ngrams.weights(texts, SIZE)[common] == np.float32(
-    1 + round(float(np.log(2501 / 2501)), 4)
-  )
+@pytest.mark.parametrize("waiting", [1, 2**22])
+def test_more_texts_than_are_read_at_a_time(monkeypatch, waiting):
+  monkeypatch.setattr(ngrams, "_WAITING", waiting)
+  texts = [("", f"w{number % 1250} common") for number in range(2500)]
+  known, weights = ngrams.learn(texts, SIZE)
+  assert len(known) == 1250 * 2 + 1
+  table = ngrams.rows(texts, known, weights, 4)
+  np.testing.assert_array_equal(table[:1250], table[1250:])
+  assert ((table >= 0).sum(1) == 3).all()
+  common = table[0, 2]
+  assert (table[:, 2] == common).all()
+  assert weights[common] == 1
+  rare = np.float32(round(1 + np.log(2501 / 3), 4))
+  assert (weights[table[:, :2]] == rare).all()
 
 
 def test_long_texts_cost_little():
   start = time.monotonic()
   texts = [("x" * 1_000_000, "ab " * 3_000_000)] * 2
-  assert ngrams.rows(texts, np.ones(64, np.float32), 8).shape == (2, 8)
+  known, weights = ngrams.learn(texts, 64)
+  assert ngrams.rows(texts, known, weights, 8).shape == (2, 8)
   assert time.monotonic() - start < 1

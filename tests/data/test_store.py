@@ -83,7 +83,8 @@ def small() -> Dataset:
       ),
       Encoding(
         Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 3, 2),
-        weights=np.array([0, 1e-38, 1 / 3], np.float32),
+        ngrams=np.array([0, 2**32 - 1], np.uint32),
+        weights=np.array([1e-38, 1 / 3, 0], np.float32),
       ),
       Encoding(
         Feature("tokens", Part.TAG, Kind.TEXT, 3, 2),
@@ -262,7 +263,7 @@ def damages():
 @pytest.mark.parametrize("damage", damages(), ids=lambda d: d.__name__)
 def test_every_damaged_file_is_named(copy, damage):
   files = files_of(copy)
-  assert len(files) == 14
+  assert len(files) == 15
   for path in files:
     content = path.read_bytes()
     damage(path)
