@@ -193,10 +193,15 @@ def run(
   return TagResult(
     title=f"{settings.name}: {dataset.name}",
     conditions=_conditions(settings, dataset, products),
-    rows=sorted(rows, key=lambda row: -row.values["test"]["PSP@5"]),
+    rows=sorted(rows, key=_place),
     gaps=gaps,
     targets=targets(gaps, rows),
   )
+
+
+def _place(row: Row) -> list[float]:
+  """The best first, by the last measure; by those before it where it ties."""
+  return [-row.values["test"][name] for name in reversed(MEASURES)]
 
 
 def _told(contestant: Contestant, logs: pathlib.Path) -> dict[str, float]:
