@@ -97,6 +97,16 @@ TAG_BASELINES = Registry(
     ),
   },
 )
+PRODUCT_BASELINES = Registry(
+  "product baselines",
+  {
+    "tag_popularity": "tagrec_jax.models.baselines.tags:ProductTagPopularity",
+    "text_knn": "tagrec_jax.models.baselines.content:TextKNN",
+    "tag_text_similarity": (
+      "tagrec_jax.models.baselines.content:TagTextSimilarity"
+    ),
+  },
+)
 
 
 def settings(config: Mapping[str, Any]) -> Settings:

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 from scipy import sparse
 
-from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.models.baselines import tags
 from tagrec_jax.models.baselines.scorers import Batch
@@ -35,13 +34,14 @@ class TextKNN:
   neighbours: int = 20
   sharpness: float = 2.0
 
-  def fit(self, dataset: Dataset) -> _Votes:
-    """Takes the products of training.
+  @classmethod
+  def suits(cls, dataset: Dataset) -> bool:
+    """Whether products have words."""
+    return bool(_words(dataset.product))
 
-    Raises:
-      UserError: if the data set has no words of products.
-    """
-    name = _words(dataset.product, "products")
+  def fit(self, dataset: Dataset) -> _Votes:
+    """Takes the products of training of a data set that suits."""
+    name = _words(dataset.product)
     rows_PW = _tf_idf(dataset, name, dataset.product[name])
     size = dataset.spec.num_items
     given_CT = tags.tags_of_items(dataset)
@@ -62,13 +62,14 @@ class TagTextSimilarity:
   It has an answer for tags that came after training, too.
   """
 
-  def fit(self, dataset: Dataset) -> _Similarity:
-    """Reads the tags; the weights of words are those of products of training.
+  @classmethod
+  def suits(cls, dataset: Dataset) -> bool:
+    """Whether products and tags have words, read in the same way."""
+    return bool(_words(dataset.product, dataset.tag))
 
-    Raises:
-      UserError: if products and tags have no words in common.
-    """
-    name = _words(dataset.product, "products", dataset.tag)
+  def fit(self, dataset: Dataset) -> _Similarity:
+    """Takes the tags and, for the weights of words, products of training."""
+    name = _words(dataset.product, dataset.tag)
     return _Similarity(
       _tf_idf(dataset, name, dataset.product[name]),
       _tf_idf(dataset, name, dataset.tag[name]).T.tocsr(),
@@ -164,18 +165,7 @@ def _counts(ids_NM: np.ndarray, size: int) -> sparse.csr_array:
   return counts_NW
 
 
-def _words(
-  known: dict[str, np.ndarray],
-  whose: str,
-  too: dict[str, np.ndarray] | None = None,
-) -> str:
-  """The feature that holds words, of both if there are two."""
-  for name in _FEATURES:
-    if name in known and (too is None or name in too):
-      return name
-  raise UserError(
-    "config.evaluation.baselines",
-    f"found no words of {whose}" + ("" if too is None else " and tags"),
-    f"a feature {' or '.join(_FEATURES)}",
-    "set config.data.ngram_buckets=65536 or config.data.text_vocabulary=5000",
-  )
+def _words(*known: dict[str, np.ndarray]) -> str:
+  """The feature that all of these have and that holds words, '' for none."""
+  shared = (name for name in _FEATURES if all(name in k for k in known))
+  return next(shared, "")

@@ -45,6 +45,11 @@ class ProductTagPopularity:
   Tags that came after training score 0.
   """
 
+  @classmethod
+  def suits(cls, dataset: Dataset) -> bool:
+    """Whether the data set has what it needs."""
+    return dataset.spec.num_tags > 0
+
   def fit(self, dataset: Dataset) -> scorers.SameForAll:
     counts = TagCounts.of(dataset).with_new(dataset.spec.num_new_tags)
     return scorers.SameForAll(scorers.shares(counts.of_tag))
