@@ -27,7 +27,9 @@ _WORKDIR = flags.DEFINE_string(
   "workdir", None, "a folder for results, pictures and logs", required=True
 )
 _PARTS = flags.DEFINE_list(
-  "parts", parts.NAMES, f"what is measured: {', '.join(parts.NAMES)}"
+  "parts",
+  parts.NAMES,
+  f"what is measured: {', '.join(parts.NAMES)}; or text_encoding",
 )
 _FOLDER = flags.DEFINE_string(
   "folder", "", "one data set of S3-Rec, such as Beauty; '': the storefront"
@@ -37,6 +39,11 @@ _ROUNDS = flags.DEFINE_integer(
 )
 _RECBOLE = flags.DEFINE_string(
   "recbole", "", "a Python that has recbole==1.2.1; '': leave RecBole out"
+)
+_PRETRAINED = flags.DEFINE_string(
+  "pretrained",
+  "",
+  "a folder of a text encoder as Hugging Face writes it, for text_encoding",
 )
 
 
@@ -48,7 +55,13 @@ def main(argv: Sequence[str]) -> None:
     parts.PARTS.check(name)
   workdir = pathlib.Path(_WORKDIR.value)
   workdir.mkdir(parents=True, exist_ok=True)
-  bench = Bench(workdir, _FOLDER.value, _ROUNDS.value, _RECBOLE.value)
+  bench = Bench(
+    workdir,
+    _FOLDER.value,
+    _ROUNDS.value,
+    _RECBOLE.value,
+    _PRETRAINED.value,
+  )
   console = Console()
   if os.getloadavg()[0] > 0.3 * (os.cpu_count() or 1):
     warn(

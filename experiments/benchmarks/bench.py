@@ -31,12 +31,14 @@ class Bench:
     folder: of S3-Rec's data; '' for the storefront.
     rounds: turns of each contestant.
     recbole: an interpreter that has RecBole; '' leaves it out.
+    pretrained: a folder of a text encoder, for the part 'text_encoding'.
   """
 
   workdir: pathlib.Path
   folder: str
   rounds: int
   recbole: str = ""
+  pretrained: str = ""
 
   @property
   def data(self) -> pathlib.Path:

@@ -14,8 +14,13 @@ NAMES = [
   "memory",
   "history",
 ]
+"""Measured unless others are named."""
 
 PARTS = Registry(
-  "--parts", {name: f"experiments.benchmarks.{name}:run" for name in NAMES}
+  "--parts",
+  {
+    name: f"experiments.benchmarks.{name}:run"
+    for name in (*NAMES, "text_encoding")
+  },
 )
 """Bench → Result."""

@@ -19,10 +19,11 @@ from experiments.benchmarks import (
   report,
   result,
   subject,
+  text_encoding,
 )
 from experiments.benchmarks.bench import Bench
 from experiments.benchmarks.contest import Contestant, Score
-from experiments.peers import events, search
+from experiments.peers import drawn_texts, events, search
 from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_key
@@ -187,7 +188,8 @@ def test_tables_and_picture(tmp_path, small):
 
 
 def test_every_part_is_there():
-  for name in parts.NAMES:
+  assert set(parts.NAMES) < set(parts.PARTS.names)
+  for name in parts.PARTS.names:
     assert callable(parts.PARTS[name])
 
 
@@ -292,6 +294,26 @@ def test_searches_find_the_same(k, monkeypatch):
   best = np.argsort(-(query_BD @ vectors_CD.T), axis=1)[:, :k]
   for make in (search.by_numpy, ours.retrieval):
     assert make(**size)(2) == {"work": 10, "found": best.sum()}
+
+
+def test_drawn_texts_differ_in_length():
+  texts = drawn_texts.draw(50, 20)
+  lengths = [len(text.split()) for text in texts]
+  assert 3 <= min(lengths) < max(lengths) <= 20
+  assert texts == drawn_texts.draw(50, 20)
+  vectors = np.arange(8.0).reshape(2, 4)
+  assert drawn_texts.checksum(vectors) != drawn_texts.checksum(vectors[::-1])
+
+
+def test_text_encoders_are_compared_only_if_they_are_equal(tmp_path):
+  with pytest.raises(UserError, match="--pretrained"):
+    text_encoding.run(Bench(tmp_path, "", 1))
+  a, b = made_score("tagrec_jax", [1]), made_score("PyTorch", [1])
+  a.turns[0]["found"], b.turns[0]["found"] = 0.5, 0.50001
+  text_encoding.check_agreement([a, b])
+  b.turns[0]["found"] = 0.51
+  with pytest.raises(Exception, match="the same vectors"):
+    text_encoding.check_agreement([a, b])
 
 
 def test_ours_and_torch_are_one_model(data, read):
