@@ -55,6 +55,8 @@ def encode(
     for e in of_products
   ]
   counts: collections.Counter[str] = collections.Counter()
+  if nobodys := cleaned.tags.keys() - {tag.id for tag in tags + new_tags}:
+    counts["tags described that no product has"] = len(nobodys)
   return Encoded(
     encodings=(*of_products, *of_tags, *of_people),
     features=tuple(e.feature for e in (*readers, *of_tags, *of_people)),
