@@ -219,7 +219,11 @@ def changed(records: list[Item], cold, seed: int) -> list[Item]:
   others = shelf(seed)
   return [
     dataclasses.replace(
-      other, id=item.id, group=item.group, title=f"{item.title} {other.title}"
+      other,
+      id=item.id,
+      group=item.group,
+      title=f"{item.title} {other.title}",
+      tags=(*other.tags, "of cold ones only"),
     )
     if item.id in cold
     else item
@@ -243,6 +247,7 @@ def test_content_of_cold_products_teaches_nothing(catalogue, seed):
   two = prepared([*other, *taken], **changes)
   assert one.items == two.items
   assert one.tags == two.tags
+  assert "of cold ones only" in two.new_tags
   assert one.encodings == two.encodings
   for a, b in zip(one.encodings, two.encodings, strict=True):
     np.testing.assert_array_equal(a.weights, b.weights)
