@@ -31,7 +31,7 @@ class TextKNN:
   Debian's packages.
   """
 
-  neighbours: int = 20
+  neighbours: int = 40
   sharpness: float = 2.0
 
   @classmethod
@@ -102,8 +102,7 @@ class _Votes:
     own_B = np.flatnonzero((ids_B >= 0) & (ids_B < alike_BC.shape[1]))
     alike_BC[own_B, ids_B[own_B]] = 0
     count = min(self.neighbours, alike_BC.shape[1])
-    # Of equally similar ones the first in the catalogue vote.
-    nearest_BK = np.argsort(-alike_BC, axis=1, kind="stable")[:, :count]
+    nearest_BK = np.argpartition(alike_BC, -count, axis=1)[:, -count:]
     votes_BK = np.take_along_axis(alike_BC, nearest_BK, axis=1)
     votes_BC = sparse.csr_array(
       (
