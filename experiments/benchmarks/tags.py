@@ -46,7 +46,7 @@ PEERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
   "TF-IDF + SGD": ("sgd_tags", {}),
 }
 """Name → module of experiments.peers, and its options. Their defaults were
-tuned by hand on the valid products of Debian, see docs/performance.md."""
+tuned by hand on valid packages of Debian, see docs/tag_peers.md."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +137,8 @@ def contestants(
       "workdir": str(workdir / "ours"),
       "answers": str(answers),
     },
+    # The last line of what it says has to be the error.
+    {"JAX_TRACEBACK_FILTERING": "off"},
   )
   found.append((OURS, ", ".join(settings.model.product), answers, ours))
   return found

@@ -31,9 +31,9 @@ def tags(
   answers: str,
   *,
   loss: str = "ova",
-  width: int = 200,
-  epochs: int = 50,
-  learning_rate: float = 0.2,
+  width: int = 100,
+  epochs: int = 25,
+  learning_rate: float = 0.5,
   words: int = 2,
 ) -> Run:
   """Trains and answers.

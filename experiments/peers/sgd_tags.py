@@ -24,11 +24,11 @@ def tags(
   inputs: str,
   answers: str,
   *,
-  words: int = 2,
+  words: int = 1,
   rarest: int = 2,
   loss: str = "log_loss",
-  alpha: float = 1e-6,
-  epochs: int = 10,
+  alpha: float = 1e-5,
+  epochs: int = 5,
   average: bool = True,
 ) -> Run:
   """Trains and answers.
