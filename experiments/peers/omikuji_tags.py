@@ -77,7 +77,13 @@ def tags(
 
 
 def _write(path: pathlib.Path, rows: Any, labels: Any) -> None:
-  """The format of the extreme classification repository."""
+  """The format of the extreme classification repository.
+
+  Products without a known word or without a tag teach nothing, and Omikuji
+  cannot read them.
+  """
+  told = (rows.getnnz(axis=1) > 0) & (labels.getnnz(axis=1) > 0)
+  rows, labels = rows[told], labels[told]
   with path.open("wb") as file:
     sizes = (*rows.shape, labels.shape[1])
     file.write((" ".join(map(str, sizes)) + "\n").encode())
