@@ -68,8 +68,8 @@ class Dataset:
     events: all events.
     train_ends: int64 [P]; events offsets[p]:train_ends[p] are training.
     valid, test: the held-out questions.
-    valid_items, test_items: int32 [Q], ascending, the new products whose tags
-      are asked.
+    valid_items, test_items: int32 [Q], ascending, the products whose tags are
+      asked; new ones, unless they were added later (extend.py).
     product: name → array [C + N, ...] for each product feature; 'tags' holds
       new tags too, but not of products of training.
     tag: name → array [T + N, ...] for each tag feature.

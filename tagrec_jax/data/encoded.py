@@ -49,7 +49,7 @@ def encode(
   of_people = person_encodings([people[row] for row in np.flatnonzero(trains)])
   # New products may have new tags, and more of them.
   readers = [
-    with_new_tags(e, chosen.new_tags, chosen.all_items)
+    tag_reader(e, e.names.extended(chosen.new_tags.ids), chosen.all_items)
     if e.feature.name == TAGS
     else e
     for e in of_products
@@ -69,17 +69,15 @@ def encode(
   )
 
 
-def with_new_tags(
-  tags: Encoding, new_tags: Vocabulary, items: Sequence[Item]
+def tag_reader(
+  tags: Encoding, names: Vocabulary, items: Sequence[Item]
 ) -> Encoding:
-  """The same encoding, with rows for new tags, as wide as `items` need.
+  """The encoding with other rows for tags, as wide as `items` need.
 
   Its size stays: models have vectors of their own for the tags of training.
   """
   most = max((len(set(item.tags)) for item in items), default=0)
   width = min(max(most, tags.feature.width), MAX_TAGS)
   return dataclasses.replace(
-    tags,
-    feature=dataclasses.replace(tags.feature, width=width),
-    names=tags.names.extended(new_tags.ids),
+    tags, feature=dataclasses.replace(tags.feature, width=width), names=names
   )

@@ -78,7 +78,9 @@ class ProductBatches:
   """step → batch; every host makes its share of the same global batch.
 
   In an epoch each product of training that has a tag comes once, in an order of
-  its own. A batch may end one epoch and begin the next.
+  its own. A batch may end one epoch and begin the next. Of a data set that was
+  extended, products whose tags are asked and tags that are still new are left
+  out.
 
   Args:
     settings: `batch_rows` products are in a global batch.
@@ -113,6 +115,7 @@ class ProductBatches:
     self._share = self._size // hosts
     self._first = host * self._share
     self._seed = seed
+    self._num_tags = dataset.spec.num_tags
     self._products = _tagged(dataset)
     self._rows = _Rows(dataset, features, self._products)
     self.steps_per_epoch = len(self._products) / self._size
@@ -128,7 +131,10 @@ class ProductBatches:
     for epoch in np.unique(epochs).tolist():
       here = epochs == epoch
       rows[here] = self._epoch(epoch)[places[here]]
-    return self._rows.batch(rows)
+    batch = self._rows.batch(rows)
+    new = batch["target_tags"] >= self._num_tags
+    batch["target_tags"][new] = UNKNOWN
+    return batch
 
   def _make_epoch(self, number: int) -> np.ndarray:
     random = named_generator(self._seed, "batches", number)
@@ -159,7 +165,7 @@ def product_question_batches(
 
 
 def _tagged(dataset: Dataset) -> np.ndarray:
-  """The products of training that have a tag.
+  """The products of training that have a tag of training.
 
   Raises:
     UserError: if there is none.
@@ -167,7 +173,11 @@ def _tagged(dataset: Dataset) -> np.ndarray:
   tags = dataset.product.get(TAGS)
   found = np.zeros(0, np.int64)
   if tags is not None:
-    found = np.flatnonzero((tags[: len(dataset.items)] != UNKNOWN).any(1))
+    tags = tags[: dataset.spec.num_items]
+    trains = ((tags != UNKNOWN) & (tags < dataset.spec.num_tags)).any(1)
+    asked = np.concatenate([dataset.valid_items, dataset.test_items])
+    trains[asked[asked < len(trains)]] = False
+    found = np.flatnonzero(trains)
   if not len(found):
     raise UserError(
       f"data '{dataset.name}'",
