@@ -24,7 +24,7 @@ def _mix(bits: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
 class Noise:
   """The random choices of one forward pass.
 
-  Each call of `keep` is a new site with bits of its own, so the order of
+  Each call of a method is a new site with bits of its own, so the order of
   calls must not depend on data (it is fixed when the function is traced).
 
   Args:
@@ -41,12 +41,21 @@ class Noise:
 
   def keep(self, shape: tuple[int, ...], rate: float) -> Bool[Array, "..."]:
     """False with probability `rate`, for each element of a new site."""
+    return self._bits(shape) >= jnp.uint32(int(rate * 2**32))
+
+  def uniform(
+    self, shape: tuple[int, ...], low: float, high: float
+  ) -> Float[Array, "..."]:
+    """Numbers from low to high, for each element of a new site."""
+    steps = (self._bits(shape) >> 8).astype(jnp.float32)  # 24 bits, all exact
+    return low + (high - low) * steps / 2**24
+
+  def _bits(self, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     self._site += 1
     seed = _mix(self._seed + jnp.uint32(self._site * 0x9E3779B1 % 2**32))
     size = math.prod(shape)
     place = jax.lax.iota(jnp.uint32, size) + self._shard * jnp.uint32(size)
-    bits = _mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(shape)
-    return bits >= jnp.uint32(int(rate * 2**32))
+    return _mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(shape)
 
 
 def dropout(

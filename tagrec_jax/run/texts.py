@@ -111,21 +111,23 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """(places, ids [N, S]) with few different shapes, the longest texts first.
 
-  A width is a multiple of 8, above 64 of 32; its number of rows is fixed, and
-  the last ones may be empty.
+  A width is a multiple of 8, above 64 of 32, and has its own number of rows;
+  shorter texts fill them up.
   """
   lengths = np.array([len(row) for row in rows], np.int64)
   step = np.where(lengths > 64, 32, 8)
   widths = np.minimum(-(-lengths // step) * step, max_tokens)
-  for width in np.unique(widths)[::-1]:
-    members = np.flatnonzero(widths == width)
-    count = max(batch * max_tokens // int(width), 1)
-    for start in range(0, len(members), count):
-      places = members[start : start + count]
-      ids_NS = np.full((count, width), UNKNOWN, np.int32)
-      for line, place in enumerate(places):
-        ids_NS[line, : lengths[place]] = rows[place]
-      yield places, ids_NS
+  order = np.argsort(-lengths, kind="stable")
+  start = 0
+  while start < len(order):
+    width = int(widths[order[start]])
+    count = max(batch * max_tokens // width, 1)
+    places = order[start : start + count]
+    ids_NS = np.full((count, width), UNKNOWN, np.int32)
+    for line, place in enumerate(places):
+      ids_NS[line, : lengths[place]] = rows[place]
+    yield places, ids_NS
+    start += count
 
 
 def encode_texts(
