@@ -136,12 +136,12 @@ class _Gathered:
       self._reject(record)
     elif isinstance(record, Tag):
       # Named as products name it, who need not be strict about it.
-      record = _tidy_tag(record)
+      record = tidy_tag(record)
       if self._is_id(record.id, "tag"):
         self._add_described(self.tags, record)
     elif isinstance(record, Item):
       if self._is_id(record.id, "item"):
-        self._add_described(self.items, _tidy_item(record))
+        self._add_described(self.items, tidy_item(record))
     elif self._is_id(record.id, "person"):
       categories = _tidy_categories(record.categories)
       self._add_described(self.people, Person(record.id, categories))
@@ -212,7 +212,8 @@ def _top(counts: collections.Counter[str]) -> str:
   return ", ".join(f"{count:,} x {reason}" for reason, count in top)
 
 
-def _tidy_item(item: Item) -> Item:
+def tidy_item(item: Item) -> Item:
+  """The item with its texts in one form."""
   finite = {k: v for k, v in item.numbers.items() if math.isfinite(v)}
   return dataclasses.replace(
     item,
@@ -226,7 +227,8 @@ def _tidy_item(item: Item) -> Item:
   )
 
 
-def _tidy_tag(tag: Tag) -> Tag:
+def tidy_tag(tag: Tag) -> Tag:
+  """The tag with its name and text in one form."""
   return Tag(
     normalise(tag.id, LONGEST_NAME),
     normalise(tag.description, LONGEST_DESCRIPTION),

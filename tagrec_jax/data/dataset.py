@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -98,3 +99,13 @@ class Dataset:
   valid_items: np.ndarray = dataclasses.field(default_factory=_no_rows)
   test_items: np.ndarray = dataclasses.field(default_factory=_no_rows)
   tag: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+  @functools.cached_property
+  def all_items(self) -> Vocabulary:
+    """Ids ↔ rows of every product, also of new ones."""
+    return self.items.extended(self.new_items.ids)
+
+  @functools.cached_property
+  def all_tags(self) -> Vocabulary:
+    """Ids ↔ rows of every tag, also of new ones."""
+    return self.tags.extended(self.new_tags.ids)

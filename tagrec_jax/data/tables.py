@@ -47,7 +47,7 @@ def write_tables(dataset: Dataset, folder: pathlib.Path) -> None:
 
   write_table(folder, "people", _people(dataset), len(dataset.people))
   write_table(folder, "catalogue", _catalogue(dataset), len(dataset.titles))
-  tags = dataset.tags.extended(dataset.new_tags.ids)
+  tags = dataset.all_tags
   columns = {"id": _letters(tags.ids), **_columns(Part.TAG, dataset.tag)}
   write_table(folder, "tags", columns, len(tags))
 
@@ -101,7 +101,7 @@ def _catalogue(dataset: Dataset) -> Columns:
   """Columns of the products; 'valid' and 'test' say of which tags are asked."""
   rows = np.arange(len(dataset.titles))
   return {
-    "id": _letters(dataset.items.extended(dataset.new_items.ids).ids),
+    "id": _letters(dataset.all_items.ids),
     "title": _letters(dataset.titles),
     "valid": np.isin(rows, dataset.valid_items),
     "test": np.isin(rows, dataset.test_items),

@@ -126,7 +126,7 @@ class Recommender:
       )
     events = self._dataset.events
     mine = events.of(row)
-    ids = self._dataset.items.ids
+    ids = self._dataset.all_items.ids
     return [
       (ids[item] if item >= 0 else "", int(time))
       for item, time in zip(events.items[mine], events.times[mine], strict=True)
@@ -139,7 +139,7 @@ class Recommender:
   ) -> tuple[Dataset, Questions]:
     """The requests as people of a data set, each with one unknown event."""
     items = [
-      [*self._dataset.items.indices(id for id, _ in history), UNKNOWN]
+      [*self._dataset.all_items.indices(id for id, _ in history), UNKNOWN]
       for history in histories
     ]
     times = [
@@ -167,7 +167,7 @@ class Recommender:
     history: list[tuple[str, int]],
     found: Mapping[str, tuple[Any, Any]],
   ) -> Answer:
-    items, titles = self._dataset.items, self._dataset.titles
+    items, titles = self._dataset.all_items, self._dataset.titles
     rows = [(id, items.index(id)) for id, _ in history]
     answer: Answer = {
       "person": request.person,
@@ -186,6 +186,6 @@ class Recommender:
           for i, score in best
         ]
       else:
-        tags = self._dataset.tags.ids
+        tags = self._dataset.all_tags.ids
         answer["tags"] = [{"tag": tags[i], "score": s} for i, s in best]
     return answer

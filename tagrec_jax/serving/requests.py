@@ -47,7 +47,7 @@ class Titles:
 
   def __init__(self, dataset: Dataset):
     self._by_title = collections.defaultdict(list)
-    for id, title in zip(dataset.items.ids, dataset.titles, strict=True):
+    for id, title in zip(dataset.all_items.ids, dataset.titles, strict=True):
       self._by_title[title.casefold()].append(id)
 
   def id_of(self, title: str, where: str) -> str:
