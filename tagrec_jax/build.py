@@ -6,6 +6,7 @@ in full before JAX starts.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,11 @@ ITEM_OBJECTIVES = Registry(
   },
 )
 TEXT_ENCODERS = Registry(
-  "config.model.text", {"bag": "tagrec_jax.models.encoder.plain:SetVector"}
+  "config.model.text",
+  {
+    "bag": "tagrec_jax.models.encoder.plain:SetVector",
+    "transformer": "tagrec_jax.models.encoder.text:TransformerText",
+  },
 )
 IMAGE_ENCODERS = Registry("config.model.image", {})
 AUDIO_ENCODERS = Registry("config.model.audio", {})
@@ -175,11 +180,16 @@ def feature_encoders(
 ) -> dict[str, Callable[..., Any]]:
   """Feature of products → (feature, settings, rngs) → its encoder."""
   from tagrec_jax.models.encoder import plain
+  from tagrec_jax.models.encoder.ngrams import NgramBag
+  from tagrec_jax.models.encoder.vector import VectorMap
 
+  weights = {e.feature.name: e.weights for e in prepared.encodings}
   known = {
     Kind.CATEGORY: lambda: plain.CategoryVector,
     Kind.ID_SET: lambda: plain.SetVector,
     Kind.NUMBER: lambda: plain.NumbersVector,
+    Kind.VECTOR: lambda: VectorMap,
+    Kind.NGRAMS: lambda: functools.partial(NgramBag, weights=weights["ngrams"]),
     Kind.TEXT: lambda: TEXT_ENCODERS[checked.model.text],
     Kind.IMAGE: lambda: IMAGE_ENCODERS[checked.model.image],
     Kind.AUDIO: lambda: AUDIO_ENCODERS[checked.model.audio],

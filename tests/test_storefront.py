@@ -65,7 +65,7 @@ def test_close_to_the_optimum_and_far_above_popularity():
   reports = measure.all(Asker(model).of(backend.answering(result.state)))[
     "items"
   ]
-  optimum = measure.items(best(dataset), "optimum").metrics
+  optimum = measure.one("items", best(dataset), "optimum").metrics
   for name in ("recall@10", "ndcg@10"):
     ours, popular = (reports[m].metrics[name] for m in (OURS, "popularity"))
     assert CLOSE * optimum[name] <= ours <= 1.05 * optimum[name]

@@ -91,7 +91,9 @@ def evaluation(folder: str, parameters: str) -> Run:
 
   def run(passes: int) -> dict[str, float]:
     for _ in range(passes):
-      report = measure.items(lambda batch: scores(batch)["items"], "benchmark")
+      report = measure.one(
+        "items", lambda batch: scores(batch)["items"], "benchmark"
+      )
     metrics = {n: report.metrics[n] for n in ("recall@20", "ndcg@20")}
     return {"work": passes * report.people["people"], **metrics}
 

@@ -41,6 +41,15 @@ class TagCounts:
     """The same, followed by tags that no product of training has."""
     return TagCounts(self.products, np.pad(self.of_tag, (0, count)))
 
+  def log_odds(self) -> np.ndarray:
+    """Of each tag among the products of training, float32 [T].
+
+    Half a product is added to both sides: a tag of none or of all is finite.
+    """
+    with_tag = self.of_tag + 0.5
+    odds = with_tag / (self.products - self.of_tag + 0.5)
+    return np.log(odds).astype(np.float32)
+
   def propensities(self) -> np.ndarray:
     """How likely a tag that is right was given at all, float64 [T].
 

@@ -74,16 +74,20 @@ def caption(reports: Mapping[str, Report]) -> str:
   Raises:
     ValueError: the models were asked about different people or catalogues.
   """
+  # Models that know nothing of what came after training rank the others.
   asked = {
-    (_asked(report), report.passport["catalogue"])
+    (_asked(report), _with_new(report), report.passport["catalogue"])
     for report in reports.values()
   }
-  if len(asked) > 1:
-    raise ValueError(f"reports of different (people, catalogue): {asked}")
+  if len({people for people, *_ in asked}) > 1 or len(asked) > len(
+    {new for _, new, _ in asked}
+  ):
+    raise ValueError(f"reports of different (people, new, catalogue): {asked}")
   first = next(iter(reports.values()))
+  sizes = sorted(size for *_, size in asked)
   told = [
     _asked(first),
-    f"{first.passport['catalogue']:,} candidates",
+    " or ".join(f"{size:,}" for size in sizes) + " candidates",
   ]
   protocols = _protocols(reports)
   if len(protocols) == 1:
@@ -102,6 +106,12 @@ def _asked(report: Report) -> str:
   return f"{count:,} {name}"
 
 
+def _with_new(report: Report) -> str:
+  """Whether products or tags that came after training are candidates."""
+  passport = report.passport
+  return passport.get("new products", passport.get("new tags", ""))
+
+
 def _protocols(reports: Mapping[str, Report]) -> set[str]:
   return {report.passport["protocol"] for report in reports.values()}
 
@@ -118,7 +128,9 @@ def _cells(
     if mixed:
       row.append(report.passport["protocol"])
     for name in shown:
-      value = _number(report.metrics[name])
+      # Only a calibrated model has the metrics of sets.
+      known = name in report.metrics
+      value = _number(report.metrics[name]) if known else ""
       if model == ours and name in report.intervals:
         low, high = report.intervals[name]
         value += f" [{_number(low)}, {_number(high)}]"

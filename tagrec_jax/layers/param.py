@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 Axes = tuple[str | None, ...]
@@ -35,6 +36,11 @@ def table(rows: int, width: int, axes: Axes, rngs: nnx.Rngs) -> nnx.Param:
 def zeros(shape: tuple[int, ...], axes: Axes) -> nnx.Param:
   """A float32 parameter that starts at zero."""
   return nnx.Param(jnp.zeros(shape, jnp.float32), axes=axes)
+
+
+def of(values: np.ndarray, axes: Axes) -> nnx.Param:
+  """A float32 parameter that starts at what is known before training."""
+  return nnx.Param(jnp.asarray(values, jnp.float32), axes=axes)
 
 
 def layer_norm(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -21,7 +22,8 @@ from tagrec_jax.models.encoder.product import MakeEncoder, ProductEncoder
 class Head(nnx.Module):
   """Residual feed-forward layers between a product and the question for tags.
 
-  Pre-norm: x + mlp(norm(x)), `layers` times, then a norm.
+  The product vector is brought to one size first, so that what it says itself
+  is not drowned by the layers: x + mlp(x), then x + mlp(norm(x)).
   """
 
   def __init__(self, settings: ModelSettings, rngs: nnx.Rngs):
@@ -30,7 +32,7 @@ class Head(nnx.Module):
     self.norms = nnx.List(
       [
         param.layer_norm(width, rngs, dtype=dtype)
-        for _ in range(settings.layers + 1)
+        for _ in range(settings.layers)
       ]
     )
     self.mlps = nnx.List(
@@ -43,10 +45,12 @@ class Head(nnx.Module):
   def __call__(
     self, x_BTD: Float[Array, "B T D"], noise: Noise | None
   ) -> Float[Array, "B T D"]:
-    *norms, last = self.norms
-    for norm, mlp in zip(norms, self.mlps, strict=True):
+    first, *norms = self.norms
+    x_BTD = first(x_BTD)
+    x_BTD = x_BTD + dropout(self.mlps[0](x_BTD), self.rate, noise)
+    for norm, mlp in zip(norms, self.mlps[1:], strict=True):
       x_BTD = x_BTD + dropout(mlp(norm(x_BTD)), self.rate, noise)
-    return dropout(last(x_BTD), self.rate, noise)
+    return dropout(x_BTD, self.rate, noise)
 
 
 class Tagger(nnx.Module):
@@ -56,6 +60,7 @@ class Tagger(nnx.Module):
     settings: of the model; `product` without 'id': what is asked about is new.
     spec: of the data set.
     encoders: feature of products → how it is encoded.
+    prior: [T] where the scores of tags start: their log odds in training.
   """
 
   def __init__(
@@ -64,12 +69,14 @@ class Tagger(nnx.Module):
     spec: Spec,
     *,
     encoders: Mapping[str, MakeEncoder],
+    prior: np.ndarray,
     rngs: nnx.Rngs,
   ):
     self.products = ProductEncoder(settings, spec, encoders, rngs)
     self.head = Head(settings, rngs)
     self.tags = RankingDecoder(
-      settings, tag_catalogue(settings, spec, self.products.encoders, rngs)
+      settings,
+      tag_catalogue(settings, spec, self.products.encoders, rngs, prior),
     )
 
   def __call__(

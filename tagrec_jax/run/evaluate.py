@@ -12,12 +12,13 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.evaluation import table
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run import trained
+from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import OURS, Measure
 from tagrec_jax.training.run_folder import RunFolder
 
 SHOWN = {
   "items": ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10"),
-  "tags": ("precision@1", "recall@5", "ndcg@5"),
+  "tags": ("precision@1", "precision@5", "ndcg@5", "psp@5", "micro_f1"),
 }
 
 
@@ -44,7 +45,13 @@ def evaluate(
   console.print(f"{workdir}, step {run.step}, {split}")
   found = {}
   for protocol in protocols or (run.settings.evaluation.protocol,):
-    measure = Measure(run.settings, run.dataset, split, protocol=protocol)
+    measure = Measure(
+      run.settings,
+      run.dataset,
+      split,
+      protocol=protocol,
+      calibration=calibrated(run.settings, run.dataset, run.scores, split),
+    )
     found[protocol] = measure.all(run.scores, baselines=baselines)
     show(console, run.settings, found[protocol], split)
     save(folder, found[protocol], split, protocol)

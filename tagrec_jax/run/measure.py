@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from tagrec_jax import build
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.data.dataset import Dataset, Questions
-from tagrec_jax.data.pipeline import Batch
-from tagrec_jax.data.questions import question_batches
-from tagrec_jax.evaluation.evaluate import (
-  ItemMeter,
-  Meter,
-  Rules,
-  TagMeter,
-  evaluate,
-)
+from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.evaluation.answers import Rules
+from tagrec_jax.evaluation.calibrate import Calibration
+from tagrec_jax.evaluation.evaluate import Meter, evaluate
 from tagrec_jax.evaluation.report import Report
-from tagrec_jax.models.baselines.scorers import item_counts
+from tagrec_jax.run.asked import asked
 from tagrec_jax.tasks.task import Task
 
 Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -35,8 +28,9 @@ class Measure:
   Args:
     split: 'valid' or 'test'.
     protocol: a name of evaluation/protocols.py.
-    people: ask only this many, drawn by the seed; 0 asks everybody.
+    most: ask only this many questions, drawn by the seed; 0 asks all.
     intervals: bootstrap 95 % intervals, which cost a second.
+    calibration: of our own model, for sets of tags; None measures lists alone.
   """
 
   def __init__(
@@ -46,14 +40,15 @@ class Measure:
     split: str,
     *,
     protocol: str = "",
-    people: int = 0,
+    most: int = 0,
     intervals: bool = True,
+    calibration: Calibration | None = None,
   ):
     self._settings = settings
     self._dataset = dataset
-    self._protocol = build.PROTOCOLS[protocol or settings.evaluation.protocol]
-    self._questions = _some(getattr(dataset, split), people, settings.seed)
-    self._counts = item_counts(dataset)
+    self._protocol = protocol or settings.evaluation.protocol
+    self._calibration = calibration
+    self._asked = asked(settings, dataset, split, most)
     self._rules = Rules(
       cutoffs=settings.evaluation.cutoffs,
       bootstrap_samples=(
@@ -68,76 +63,56 @@ class Measure:
       },
     )
 
-  def items(self, scores: Callable[..., Any], model: str) -> Report:
-    """The places of the products people took, for scores [B, C]."""
-    return evaluate(scores, self._batches(), self._meter("items", model))
+  def one(self, target: str, scores: Callable[..., Any], model: str) -> Report:
+    """How well a model answers for one target.
 
-  def tags(self, scores: Callable[..., Any], model: str) -> Report:
-    """The places of the tags of the products people took."""
-    return evaluate(scores, self._batches(), self._meter("tags", model))
+    Args:
+      target: 'items' or 'tags'.
+      scores: batch → scores [B, C].
+      model: what a reader of the report has to know of it.
+    """
+    return evaluate(scores, self._asked.batches(), self._meter(target, model))
 
   def all(
     self, scores: Scores, baselines: bool = True
   ) -> dict[str, dict[str, Report]]:
     """target → model → report, with the baselines first and ours last."""
-    chosen = self._settings.evaluation.baselines
-    known = {
-      "items": (build.ITEM_BASELINES, chosen),
-      "tags": (build.TAG_BASELINES, build.TAG_BASELINES.names),
-    }
     ours = {
-      target: self._meter(target, self._description(target))
+      target: self._meter(target, self._description(target), self._calibration)
       for target in build.targets(self._settings)
     }
     # One answer of the model serves all targets.
-    for batch in self._batches():
+    for batch in self._asked.batches():
       answers = scores(batch)
       for target, meter in ours.items():
         meter.add(batch, answers[target])
     reports: dict[str, dict[str, Report]] = {}
     for target, meter in ours.items():
-      table, names = known[target]
+      others = self._asked.baselines(target) if baselines else {}
       reports[target] = {
-        name: evaluate(
-          table[name]().fit(self._dataset),
-          self._batches(),
-          self._meter(target, name),
-        )
-        for name in names
-        if baselines
+        name: self.one(target, baseline().fit(self._dataset), name)
+        for name, baseline in others.items()
       } | {OURS: meter.report()}
     return reports
 
-  def _meter(self, target: str, model: str) -> Meter:
-    rules = dataclasses.replace(
-      self._rules, passport=self._rules.passport | {"model": model}
-    )
-    if target == "items":
-      return ItemMeter(rules, protocol=self._protocol, item_counts=self._counts)
-    return TagMeter(
-      rules,
-      tags_of_item=self._dataset.product["tags"],
-      num_tags=self._dataset.spec.num_tags,
-    )
+  def _meter(
+    self, target: str, model: str, calibration: Calibration | None = None
+  ) -> Meter:
+    passport = self._rules.passport | {"model": model}
+    rules = dataclasses.replace(self._rules, passport=passport)
+    return self._asked.meter(target, rules, self._protocol, calibration)
 
   def _description(self, target: str) -> str:
     """What a reader of the report has to know of our own model."""
     settings = self._settings
     loss = getattr(settings.objective, target)
-    told = f"{settings.name}: {settings.model.history}, loss {loss}"
+    reads = settings.model.history
+    if settings.task == "tag_item":
+      reads = ", ".join(settings.model.product)
+    told = f"{settings.name}: {reads}, loss {loss}"
     if target == "items" and settings.model.memory_weight:
       told += f", mixed with a memory of weight {settings.model.memory_weight}"
     return told
-
-  def _batches(self) -> Iterator[Batch]:
-    return question_batches(
-      self._dataset,
-      self._questions,
-      self._settings.pipeline,
-      batch_people=self._settings.evaluation.batch_people,
-      moment=self._settings.model.moment,
-      person=self._settings.model.person,
-    )
 
 
 class Asker:
@@ -151,7 +126,10 @@ class Asker:
     """batch → target → scores [B, C]."""
     # What only the ranking reads stays on the host: the widths of `seen_ids`
     # differ between questions, and each would compile the model again.
-    unread = ("question", "seen_ids", "target_ids", "history_lengths")
+    unread = {
+      *("question", "seen_ids", "target_ids", "history_lengths"),
+      *("product_ids", "target_tags"),
+    }
     ready = self._prepare(params)
 
     def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -159,11 +137,3 @@ class Asker:
       return self._scores(ready, read)
 
     return ask
-
-
-def _some(questions: Questions, people: int, seed: int) -> Questions:
-  if not people or people >= len(questions.people):
-    return questions
-  chosen = np.random.default_rng(seed).permutation(len(questions.people))
-  chosen = np.sort(chosen[:people])
-  return Questions(questions.people[chosen], questions.events[chosen])

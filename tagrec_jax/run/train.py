@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from rich.console import Console
-from rich.table import Table
 
 from tagrec_jax import build
 from tagrec_jax.checkpoint.manager import Checkpoints
@@ -24,10 +22,9 @@ from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run import evaluate as evaluating
-from tagrec_jax.run import trained
-from tagrec_jax.run.examples import example_people, examples_table
+from tagrec_jax.run import examples, told, trained
+from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import Asker, Measure, Scores
-from tagrec_jax.serving.answers import Recommender
 from tagrec_jax.tasks.task import Task
 from tagrec_jax.training import loop
 from tagrec_jax.training.plot import plot_curves
@@ -67,18 +64,18 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
   with open_run(workdir) as folder:
     restore_step = _restore_step(folder, restore)
     dataset = build.dataset(settings)
-    console.print(_data_table(settings, dataset))
+    console.print(told.data_table(settings, dataset))
     model = build.model(settings, dataset)
     asker = Asker(model)
     result = _train(settings, dataset, model, asker, folder, restore_step)
     if result.ending == "interrupted":
-      say(f"saved; the same command goes on: {_command(workdir)}")
+      say(f"saved; the same command goes on: {told.command(workdir)}")
       return Outcome(folder, result, {})
     params, meta = trained.restore_params(folder, model)
     say(f"measuring the checkpoint of step {meta['step']}, the best on valid")
     scores = asker.of(params)
     reports = _report(console, settings, dataset, scores, folder)
-    _next_commands(console, settings, workdir)
+    told.next_commands(console, settings, workdir)
     return Outcome(folder, result, reports)
 
 
@@ -131,7 +128,7 @@ def _watching(
     settings,
     dataset,
     "valid",
-    people=settings.evaluation.max_valid_people,
+    most=settings.evaluation.max_valid_people,
     intervals=False,
   )
   target = build.targets(settings)[0]
@@ -145,8 +142,7 @@ def _watching(
       return scores(batch)[target]
 
     try:
-      ask_all = measure.items if target == "items" else measure.tags
-      return ask_all(ask, settings.name).metrics
+      return measure.one(target, ask, settings.name).metrics
     except _Interrupted:
       return None
 
@@ -190,53 +186,19 @@ def _report(
   protocol = settings.evaluation.protocol
   reports = {}
   for split in ("valid", "test"):
-    measure = Measure(settings, dataset, split)
+    measure = Measure(
+      settings,
+      dataset,
+      split,
+      calibration=calibrated(settings, dataset, scores, split),
+    )
     reports[split] = measure.all(scores)
     evaluating.show(console, settings, reports[split], split)
     evaluating.save(folder.evaluation, reports[split], split, protocol)
-  recommender = Recommender(scores, dataset, settings)
-  people = example_people(dataset, settings, 3)
-  console.print(
-    examples_table(recommender, people, targets=build.targets(settings))
-  )
+  console.print(examples.table(settings, dataset, scores))
   plot_curves(folder.metrics, folder.curves, settings.train.watch)
   console.print(f"Learning curve: {folder.curves}")
   return reports
-
-
-def _next_commands(console: Console, settings: Settings, workdir: str) -> None:
-  targets = ",".join(build.targets(settings))
-  lines = [
-    "Go on:",
-    f"  {_command(workdir, 'recommend')} --targets={targets} --top_k=5",
-    f"  {_command(workdir, 'evaluate')} --protocols=strict,as_s3rec",
-    f"  tensorboard --logdir={shlex.quote(workdir)}",
-  ]
-  # A command is to be copied whole, so it is not wrapped.
-  console.print("\n".join(lines), soft_wrap=True, highlight=False)
-
-
-def _command(workdir: str, name: str = "train --config=...") -> str:
-  return f"python -m experiments.{name} --workdir={shlex.quote(workdir)}"
-
-
-def _data_table(settings: Settings, dataset: Dataset) -> Table:
-  events = len(dataset.events.items)
-  people = len(dataset.people)
-  items = len(dataset.items)
-  facts = {
-    "people": f"{people:,}",
-    "products": f"{items:,}",
-    "events": f"{events:,} ({events / max(people, 1):.1f} a person)",
-    "tags": f"{len(dataset.tags):,}",
-    "split": f"{settings.data.split}: {len(dataset.valid.people):,} valid,"
-    f" {len(dataset.test.people):,} test",
-    "devices": f"{jax.device_count()} ({jax.default_backend()})",
-  }
-  table = Table(title=f"{settings.name}: {dataset.name}", show_header=False)
-  for name, fact in facts.items():
-    table.add_row(name, fact)
-  return table
 
 
 def _identity(

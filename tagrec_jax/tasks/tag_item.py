@@ -14,6 +14,7 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import Part, batch_key
+from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.ranking import Entries, Query, scores
@@ -54,6 +55,7 @@ class TagItem:
       settings.model,
       dataset.spec,
       encoders=encoders,
+      prior=TagCounts.of(dataset).log_odds(),
       rngs=nnx.Rngs(params=key),
     )
     abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -88,10 +89,19 @@ class TiedCatalogue(nnx.Module):
 
 
 class OwnCatalogue(nnx.Module):
-  """A table of vectors, a query map and a bias that only the ranking uses."""
+  """A table of vectors, a query map and a bias that only the ranking uses.
+
+  Args:
+    prior: [C] where the bias starts; None for 0.
+  """
 
   def __init__(
-    self, settings: ModelSettings, size: int, axis: str, rngs: nnx.Rngs
+    self,
+    settings: ModelSettings,
+    size: int,
+    axis: str,
+    rngs: nnx.Rngs,
+    prior: np.ndarray | None = None,
   ):
     width = settings.width
     self.map = Linear(
@@ -102,7 +112,7 @@ class OwnCatalogue(nnx.Module):
       dtype=jnp.dtype(settings.compute_dtype),
     )
     self.table = param.table(size, width, (axis, "embed"), rngs)
-    self.bias = param.zeros((size,), (axis,))
+    self.bias = param.of(np.zeros(size) if prior is None else prior, (axis,))
 
   def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     return self.map(memory_BTD)

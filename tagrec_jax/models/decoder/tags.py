@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
@@ -29,6 +30,7 @@ class TagCatalogue(nnx.Module):
   Args:
     size: tags of training, T.
     encoders: feature of tags → what encodes it; may be those of products.
+    prior: see `tag_catalogue`.
   """
 
   def __init__(
@@ -37,6 +39,7 @@ class TagCatalogue(nnx.Module):
     size: int,
     encoders: Mapping[str, nnx.Module],
     rngs: nnx.Rngs,
+    prior: np.ndarray | None = None,
   ):
     width = settings.width
     self.rate = settings.tag_dropout
@@ -57,8 +60,9 @@ class TagCatalogue(nnx.Module):
       else None
     )
     self.gate = param.zeros((size,), ("vocabulary",)) if learned else None
-    self.bias = param.zeros((size,), ("vocabulary",))
-    self.common = param.zeros((1,), (None,))
+    prior = np.zeros(size) if prior is None else prior
+    self.bias = param.of(prior - prior.mean(), ("vocabulary",))
+    self.common = param.of(prior.mean(keepdims=True), (None,))
 
   def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     return self.map(memory_BTD)
@@ -104,18 +108,20 @@ def tag_catalogue(
   spec: Spec,
   encoders: Mapping[str, nnx.Module],
   rngs: nnx.Rngs,
+  prior: np.ndarray | None = None,
 ) -> Catalogue:
   """The catalogue of tags that the settings choose.
 
   Args:
     encoders: feature of products → what encodes it. Tags have features of the
       same names, and share the encoders.
+    prior: [T] where the biases of tags start; None for 0.
 
   Raises:
     UserError: if tags should be made of text, but no encoder reads any.
   """
   if settings.tag_vectors == "learned":
-    return OwnCatalogue(settings, spec.num_tags, "vocabulary", rngs)
+    return OwnCatalogue(settings, spec.num_tags, "vocabulary", rngs, prior)
   known = [feature.name for feature in spec.of(Part.TAG)]
   shared = {n: encoder for n, encoder in encoders.items() if n in known}
   if not shared:
@@ -126,4 +132,4 @@ def tag_catalogue(
       "a feature of tags in config.model.product",
       "name one there, or set config.model.tag_vectors='learned'",
     )
-  return TagCatalogue(settings, spec.num_tags, shared, rngs)
+  return TagCatalogue(settings, spec.num_tags, shared, rngs, prior)

@@ -38,9 +38,7 @@ class NgramBag(nnx.Module):
       feature.size, settings.width, ("ngrams", "embed"), rngs
     )
     start = np.ones(feature.size) if weights is None else weights
-    self.weights = nnx.Param(
-      jnp.asarray(start, jnp.float32)[:, None], axes=("ngrams", None)
-    )
+    self.weights = param.of(start[:, None], ("ngrams", None))
 
   def __call__(self, values: Int[Array, "N W"], noise: Noise | None) -> Tokens:
     """Under noise each n-gram is left out with probability `rate`."""

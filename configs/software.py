@@ -1,0 +1,48 @@
+"""A catalogue of software: the tags of a package, known by its text alone.
+
+What: 30,296 packages of Debian 12 with 572 tags of the debtags vocabulary;
+  tenths of the packages, whole source packages at a time, are kept for valid
+  and for test.
+Source: hashed n-grams of name, synopsis and description (fastText, Joulin et
+  al. 2016), a residual head, and a loss over all tags.
+Run: python -m experiments.train --config=configs/software.py \
+  --config.data.folder=FOLDER --workdir=runs/software
+Expect: above Omikuji, PECOS and fastText in the same run, see the README.
+Measured: not yet measured.
+"""
+
+import ml_collections
+
+from configs import base
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+  """The experiment, or with 'tiny' the same in seconds."""
+  config = base.get_config()
+  base.tags_of_products(config)
+  config.name = "software"
+  config.data.source = "debian_debtags"
+  config.data.ngram_buckets = 65536
+  config.data.ngram_width = 224
+
+  config.model.product = ("ngrams",)
+  config.model.width = 384
+  config.model.hidden = 1024
+  config.model.layers = 1
+  config.model.dropout = 0.3
+
+  config.objective.tags = "multilabel_sigmoid"
+
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.ngrams_learning_rate = 0.05
+  config.optimizer.beta2 = 0.99
+
+  config.pipeline.batch_rows = 256
+
+  config.train.steps = 1140
+  config.train.evaluate_every = 190
+  config.checkpoint.save_every = 190
+
+  if variant == "tiny":
+    base.shrink(config)
+  return config

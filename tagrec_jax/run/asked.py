@@ -1,0 +1,171 @@
+"""What is asked of a model: held-out events of people, or products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from tagrec_jax import build
+from tagrec_jax.core.settings import Settings
+from tagrec_jax.data.dataset import Dataset, Questions
+from tagrec_jax.data.pipeline import Batch
+from tagrec_jax.data.products import product_question_batches
+from tagrec_jax.data.questions import question_batches
+from tagrec_jax.data.spec import TAGS
+from tagrec_jax.data.tag_counts import TagCounts
+from tagrec_jax.evaluation.answers import Rules
+from tagrec_jax.evaluation.calibrate import Calibration
+from tagrec_jax.evaluation.evaluate import ItemMeter, Meter, TagMeter
+from tagrec_jax.models.baselines.scorers import item_counts
+
+
+@runtime_checkable
+class Asked(Protocol):
+  """The questions of one split."""
+
+  def batches(self) -> Iterator[Batch]:
+    """All of them, the same each time."""
+    ...
+
+  def meter(
+    self,
+    target: str,
+    rules: Rules,
+    protocol: str,
+    calibration: Calibration | None,
+  ) -> Meter:
+    """Takes the answers for one target.
+
+    Args:
+      calibration: which tags are given as a set; None measures lists alone.
+    """
+    ...
+
+  def baselines(self, target: str) -> Mapping[str, Any]:
+    """name → baseline, to be fitted on the data set."""
+    ...
+
+
+def asked(
+  settings: Settings, dataset: Dataset, split: str, most: int = 0
+) -> Asked:
+  """The questions of a task.
+
+  Args:
+    split: 'valid' or 'test'.
+    most: ask only this many, drawn by the seed; 0 asks all.
+  """
+  if settings.task == "tag_item":
+    return Products(settings, dataset, split, most)
+  return People(settings, dataset, split, most)
+
+
+class People:
+  """What does each person take next, and with which tags?"""
+
+  def __init__(
+    self, settings: Settings, dataset: Dataset, split: str, most: int
+  ):
+    self._settings, self._dataset = settings, dataset
+    questions: Questions = getattr(dataset, split)
+    chosen = _some(len(questions.people), most, settings.seed)
+    self._questions = Questions(
+      questions.people[chosen], questions.events[chosen]
+    )
+
+  def batches(self) -> Iterator[Batch]:
+    return question_batches(
+      self._dataset,
+      self._questions,
+      self._settings.pipeline,
+      batch_people=self._settings.evaluation.batch_people,
+      moment=self._settings.model.moment,
+      person=self._settings.model.person,
+    )
+
+  def meter(
+    self,
+    target: str,
+    rules: Rules,
+    protocol: str,
+    calibration: Calibration | None,
+  ) -> Meter:
+    people = self._questions.people
+    begins = self._dataset.events.offsets[people]
+    trained = self._dataset.train_ends[people] - begins
+    if target == "items":
+      return ItemMeter(
+        rules,
+        protocol=build.PROTOCOLS[protocol],
+        item_counts=item_counts(self._dataset),
+        new_items=self._dataset.spec.num_new_items,
+        trained=trained,
+      )
+    return _tag_meter(rules, self._dataset, trained, calibration)
+
+  def baselines(self, target: str) -> Mapping[str, Any]:
+    if target == "items":
+      names = self._settings.evaluation.baselines
+      return {name: build.ITEM_BASELINES[name] for name in names}
+    known = build.TAG_BASELINES
+    return {name: known[name] for name in known.names}
+
+
+class Products:
+  """Which tags has each product?"""
+
+  def __init__(
+    self, settings: Settings, dataset: Dataset, split: str, most: int
+  ):
+    self._settings, self._dataset = settings, dataset
+    rows = getattr(dataset, f"{split}_items")
+    self._rows = rows[_some(len(rows), most, settings.seed)]
+
+  def batches(self) -> Iterator[Batch]:
+    return product_question_batches(
+      self._dataset,
+      self._rows,
+      features=self._settings.model.product,
+      batch_products=self._settings.evaluation.batch_people,
+    )
+
+  def meter(
+    self,
+    target: str,
+    rules: Rules,
+    protocol: str,
+    calibration: Calibration | None,
+  ) -> Meter:
+    del target, protocol  # tags, and nothing was seen before
+    return _tag_meter(rules, self._dataset, None, calibration)
+
+  def baselines(self, target: str) -> Mapping[str, Any]:
+    del target
+    known = build.PRODUCT_BASELINES
+    return {name: known[name] for name in known.names}
+
+
+def _tag_meter(
+  rules: Rules,
+  dataset: Dataset,
+  trained: np.ndarray | None,
+  calibration: Calibration | None,
+) -> TagMeter:
+  return TagMeter(
+    rules,
+    tags_of_item=dataset.product[TAGS],
+    counts=TagCounts.of(dataset),
+    new_tags=dataset.spec.num_new_tags,
+    new_items=dataset.spec.num_new_items,
+    trained=trained,
+    calibration=calibration,
+  )
+
+
+def _some(count: int, most: int, seed: int) -> np.ndarray:
+  """Places among `count` questions, ascending."""
+  if not most or most >= count:
+    return np.arange(count)
+  return np.sort(np.random.default_rng(seed).permutation(count)[:most])
