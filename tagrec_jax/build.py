@@ -7,7 +7,7 @@ in full before JAX starts.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tagrec_jax.core import settings as settings_lib
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
   from tagrec_jax.data.dataset import Dataset
   from tagrec_jax.data.pipeline import TrainBatches
   from tagrec_jax.data.products import ProductBatches
+  from tagrec_jax.data.records import Item, Tag
   from tagrec_jax.tasks.task import Task
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
@@ -139,12 +140,22 @@ def targets(checked: Settings) -> tuple[str, ...]:
   return tuple(target for target, weight in wanted.items() if weight > 0)
 
 
-def dataset(checked: Settings) -> Dataset:
-  """The prepared data set of a config, made now if it does not exist yet."""
+def dataset(
+  checked: Settings, items: Sequence[Item] = (), tags: Sequence[Tag] = ()
+) -> Dataset:
+  """The prepared data set of a config, made now if it does not exist yet.
+
+  Args:
+    items, tags: clean records of what came after training and has rows in the
+      tables nevertheless, see `data.extend`.
+  """
+  from tagrec_jax.data.extend import extend
   from tagrec_jax.data.prepare import open_or_prepare
 
   source = SOURCES[checked.data.source].from_settings(checked.data)
   prepared = open_or_prepare(source, checked.data)
+  if items or tags:
+    prepared = extend(prepared, items, tags)
   check_features(checked, prepared.spec)
   return prepared
 

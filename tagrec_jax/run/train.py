@@ -8,21 +8,18 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 from rich.console import Console
 
 from tagrec_jax import build
 from tagrec_jax.checkpoint.manager import Checkpoints
-from tagrec_jax.checkpoint.meta import Identity
 from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import say
-from tagrec_jax.core.rng import named_key
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.evaluation.report import Report
+from tagrec_jax.run import additions, examples, told, trained
 from tagrec_jax.run import evaluate as evaluating
-from tagrec_jax.run import examples, told, trained
 from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import Asker, Measure, Scores
 from tagrec_jax.tasks.task import Task
@@ -63,7 +60,8 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
   console = Console()
   with open_run(workdir) as folder:
     restore_step = _restore_step(folder, restore)
-    dataset = build.dataset(settings)
+    added = additions.read(folder.path)
+    dataset = build.dataset(settings, added.items, added.tags)
     console.print(told.data_table(settings, dataset))
     model = build.model(settings, dataset)
     asker = Asker(model)
@@ -96,7 +94,7 @@ def _train(
       Checkpoints(
         folder.checkpoints,
         settings.checkpoint.keep,
-        _identity(settings, dataset, made),
+        trained.identity(settings, dataset, made),
       )
     )
     writers = Writers(
@@ -199,19 +197,6 @@ def _report(
   plot_curves(folder.metrics, folder.curves, settings.train.watch)
   console.print(f"Learning curve: {folder.curves}")
   return reports
-
-
-def _identity(
-  settings: Settings, dataset: Dataset, made: Mapping[str, str]
-) -> Identity:
-  key = jax.random.key_data(named_key(settings.seed, "params"))
-  return Identity(
-    config=to_dict(settings),
-    vocabularies=trained.vocabularies(dataset),
-    data=dataset.fingerprint,
-    key=[int(part) for part in key],
-    versions=made,
-  )
 
 
 def _restore_step(folder: RunFolder, restore: str) -> int | None:

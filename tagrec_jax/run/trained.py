@@ -12,11 +12,13 @@ import jax
 
 from tagrec_jax import build
 from tagrec_jax.checkpoint import reader
-from tagrec_jax.checkpoint.meta import Meta, check_vocabularies
+from tagrec_jax.checkpoint.meta import Identity, Meta, check_vocabularies
 from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.settings import Settings
+from tagrec_jax.core.rng import named_key
+from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.run import additions
 from tagrec_jax.run.measure import Asker, Scores
 from tagrec_jax.tasks.task import Task
 from tagrec_jax.training.run_folder import RunFolder
@@ -48,13 +50,13 @@ def load(workdir: str, which: str = "best") -> Trained:
     UserError: if the folder holds no run, or its data has changed.
   """
   folder = RunFolder(pathlib.Path(workdir))
-  settings = build.settings(_read_config(folder.config))
+  settings = read_settings(folder)
   host.prepare(settings.data.cache_dir)
-  dataset = build.dataset(settings)
+  added = additions.read(folder.path)
+  dataset = build.dataset(settings, added.items, added.tags)
   model = build.model(settings, dataset)
   params, meta = restore_params(folder, model, which)
-  where = f"checkpoint of step {meta['step']}"
-  check_vocabularies(meta, vocabularies(dataset), where)
+  check(meta, dataset)
   scores = Asker(model).of(params)
   return Trained(settings, dataset, scores, meta["step"])
 
@@ -67,6 +69,39 @@ def restore_params(
   template = jax.eval_shape(model.init, jax.random.key(0))
   step = int(which) if which.isdecimal() else which
   return reader.restore_params(folder.checkpoints, template, step)
+
+
+def read_settings(folder: RunFolder) -> Settings:
+  """The config that a run was started with.
+
+  Raises:
+    UserError: if the folder holds none.
+  """
+  return build.settings(_read_config(folder.config))
+
+
+def check(meta: Meta, dataset: Dataset) -> None:
+  """Raises UserError if a checkpoint has rows for other products or tags."""
+  where = f"checkpoint of step {meta['step']}"
+  check_vocabularies(meta, vocabularies(dataset), where)
+
+
+def identity(
+  settings: Settings, dataset: Dataset, made: Mapping[str, str]
+) -> Identity:
+  """Of those checkpoints that belong to this config and data set.
+
+  Args:
+    made: versions of libraries and code.
+  """
+  key = jax.random.key_data(named_key(settings.seed, "params"))
+  return Identity(
+    config=to_dict(settings),
+    vocabularies=vocabularies(dataset),
+    data=dataset.fingerprint,
+    key=[int(part) for part in key],
+    versions=made,
+  )
 
 
 def vocabularies(dataset: Dataset) -> Mapping[str, tuple[int, str]]:

@@ -11,7 +11,14 @@ from typing import Any
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import values
-from tagrec_jax.data.records import Event, Item, Person, Record, Rejection
+from tagrec_jax.data.records import (
+  Event,
+  Item,
+  Person,
+  Record,
+  Rejection,
+  Tag,
+)
 from tagrec_jax.data.sources.media import media_files
 from tagrec_jax.data.sources.rows import Row, records
 from tagrec_jax.data.sources.tables import csv_rows, jsonl_rows, parquet_rows
@@ -144,9 +151,10 @@ class Folder:
     return tables
 
   def _items(self, table: str) -> Iterator[Item | Rejection]:
-    return records(_rows(table, ("item_id",), _ITEM_COLUMNS), self._item)
+    return records(_rows(table, ("item_id",), _ITEM_COLUMNS), self.item)
 
-  def _item(self, row: Row) -> Item:
+  def item(self, row: Row) -> Item:
+    """One row of `items`."""
     return Item(
       id=row.need("item_id", values.read_id),
       title=row.maybe("title", values.read_text, ""),
@@ -163,6 +171,42 @@ class Folder:
   def _path(self, value: Any) -> str:
     path = values.read_inner_path(value)
     return os.path.join(self.folder, path) if path else ""
+
+
+def read_items(path: str) -> Iterator[Item | Rejection]:
+  """Products of one table, as in the folder; paths are seen from its folder.
+
+  Raises:
+    UserError: if the table cannot be read or its columns are wrong.
+  """
+  _check_format(path)
+  rows = _rows(path, ("item_id",), _ITEM_COLUMNS)
+  return records(rows, Folder(os.path.dirname(path)).item)
+
+
+def read_tags(path: str) -> Iterator[Tag | Rejection]:
+  """Tags of a table with the columns 'tag' and, optional, 'description'.
+
+  Raises:
+    UserError: as for `read_items`.
+  """
+  _check_format(path)
+  return records(_rows(path, ("tag",), ("tag", "description")), _tag)
+
+
+def _tag(row: Row) -> Tag:
+  return Tag(
+    row.need("tag", values.read_id),
+    row.maybe("description", values.read_text, ""),
+  )
+
+
+def _check_format(path: str) -> None:
+  end = os.path.splitext(path)[1]
+  if end not in _READERS:
+    raise UserError(
+      path, f"found the ending '{end}'", f"one of {', '.join(_READERS)}"
+    )
 
 
 def _item_categories(row: Row) -> dict[str, str]:
