@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import fasttext
 import numpy as np
@@ -23,6 +24,7 @@ from experiments.peers.tag_products import (
 )
 
 _LABEL = "__label__"
+_LOWEST = 0.01  # learning rate
 
 
 def tags(
@@ -47,12 +49,12 @@ def tags(
     with tempfile.TemporaryDirectory() as scratch:
       path = pathlib.Path(scratch, "train.txt")
       path.write_text(_lines(documents, products), encoding="utf-8")
-      model = fasttext.train_supervised(
+      model = _trained(
         str(path),
+        learning_rate,
         loss=loss,
         dim=width,
         epoch=epochs,
-        lr=learning_rate,
         wordNgrams=words,
         minCount=2,
         thread=child.threads(),
@@ -72,6 +74,20 @@ def tags(
     return predict
 
   return TagProducts.read(folder).answer(train, inputs, answers)
+
+
+def _trained(path: str, learning_rate: float, **options: Any) -> Any:
+  """With half the learning rate, again and again, while weights are lost.
+
+  On small data sets fastText ends with 'Encountered NaN' at rates that are best
+  on others.
+  """
+  try:
+    return fasttext.train_supervised(path, lr=learning_rate, **options)
+  except RuntimeError as error:
+    if "NaN" not in str(error) or learning_rate < _LOWEST:
+      raise
+    return _trained(path, learning_rate / 2, **options)
 
 
 def _lines(documents: Sequence[str], products: TagProducts) -> str:
