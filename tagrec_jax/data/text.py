@@ -8,6 +8,12 @@ from collections.abc import Iterator
 # Control, format (zero-width, direction) and lone surrogate characters.
 _DROPPED = frozenset({"Cc", "Cf", "Cs"})
 
+_ASCII_DROPPED = {
+  number: None
+  for number in range(128)
+  if unicodedata.category(chr(number)) in _DROPPED and not chr(number).isspace()
+}
+
 # Accents on one letter. No language needs more, and sorting thousands of them,
 # as NFC must, takes their number squared.
 _MOST_MARKS = 30
@@ -24,7 +30,9 @@ def normalise(text: str, longest: int) -> str:
       text of many megabytes costs no more than a long one.
   """
   text = text[: 4 * longest]
-  if not (text.isascii() and text.isprintable()):
+  if text.isascii():  # the same in a tenth of the time
+    text = text.translate(_ASCII_DROPPED)
+  else:
     # Before NFC, or what they kept apart would be joined the next time.
     text = unicodedata.normalize("NFC", "".join(_kept(text)))
   return " ".join(text.split())[:longest].rstrip()

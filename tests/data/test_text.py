@@ -62,3 +62,9 @@ def test_megabytes_cost_no_more_than_a_long_text(unit):
   begin = time.process_time()
   normalise(text, 10_000)
   assert time.process_time() - begin < 0.5
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=20))
+def test_ascii_has_the_form_it_has_beside_other_letters(text):
+  words = normalise(text, 100).split()
+  assert normalise(f"é {text}", 100) == " ".join(["é", *words])
