@@ -8,6 +8,11 @@ with an optional "time" (seconds since 1970 UTC); an empty file is a person
 without history. --requests=FILE asks many questions: a line for each, such as
 {"person": "196"} or {"history": [{"title": "Fargo"}], "time": 880000000}.
 Without any of them the question is that of a person without history.
+
+--products=FILE asks a run of the task 'tag_item' for the tags of products: a
+table like `items` of the source 'folder'. --top_k=auto gives as many tags as
+suits the products of valid best. --allowed=NAME,PATTERN gives no other tags;
+--exclusive='role::*,suite::*' at most one of those that fit a pattern.
 """
 
 from __future__ import annotations
@@ -28,7 +33,18 @@ _REQUESTS = flags.DEFINE_string("requests", "", "JSONL: one question a line")
 _TIME = flags.DEFINE_integer(
   "time", None, "the moment asked, seconds since 1970 UTC; default: not known"
 )
-_TOP_K = flags.DEFINE_integer("top_k", 10, "length of a list", lower_bound=1)
+_PRODUCTS = flags.DEFINE_string(
+  "products", "", "CSV, JSONL or Parquet: products to be tagged"
+)
+_TOP_K = flags.DEFINE_string(
+  "top_k", "10", "length of a list, or for --products 'auto'"
+)
+_ALLOWED = flags.DEFINE_list(
+  "allowed", ["*"], "for --products: names and patterns of tags to be given"
+)
+_EXCLUSIVE = flags.DEFINE_list(
+  "exclusive", [], "for --products: patterns of tags that exclude each other"
+)
 _TARGETS = flags.DEFINE_list(
   "targets", ["items"], "items, tags or items,tags: what is recommended"
 )
@@ -52,7 +68,10 @@ def main(argv: Sequence[str]) -> None:
     history=_HISTORY.value,
     requests=_REQUESTS.value,
     time=_TIME.value,
+    products=_PRODUCTS.value,
     top_k=_TOP_K.value,
+    allowed=_ALLOWED.value,
+    exclusive=_EXCLUSIVE.value,
     targets=_TARGETS.value,
     exclude_seen=_EXCLUDE_SEEN.value,
     checkpoint=_CHECKPOINT.value,

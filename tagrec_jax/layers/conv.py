@@ -139,15 +139,14 @@ class ResidualStages(nnx.Module):
       stride=stem_stride,
       dtype=dtype,
     )
-    self.blocks = nnx.List()
+    made: list[ResidualBlock] = []
     before = widths[0]
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
       for place in range(count):
         stride = 2 if stage > 0 and place == 0 else 1
-        self.blocks.append(
-          ResidualBlock(before, width, stride, rngs, dtype=dtype)
-        )
+        made.append(ResidualBlock(before, width, stride, rngs, dtype=dtype))
         before = width
+    self.blocks = nnx.List(made)
     self.norm = GroupNorm(before, rngs, dtype=dtype)
 
   def __call__(

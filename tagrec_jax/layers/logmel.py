@@ -20,8 +20,8 @@ def mel_filters(
 
   Each is 1 at its middle and 0 at the middles of its neighbours.
   """
-  ends = 2595 * np.log10(1 + np.array([low, high]) / 700)
-  middles = 700 * (10 ** (np.linspace(*ends, bands + 2) / 2595) - 1)
+  first, last = 2595 * np.log10(1 + np.array([low, high]) / 700)
+  middles = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
   hertz = np.fft.rfftfreq(FFT, 1 / RATE)[:, None]
   rising = (hertz - middles[:-2]) / (middles[1:-1] - middles[:-2])
   falling = (middles[2:] - hertz) / (middles[2:] - middles[1:-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -15,12 +14,12 @@ from tagrec_jax.checkpoint import reader
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.log import warn
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.clean import tidy_item, tidy_tag
 from tagrec_jax.data.dataset import Dataset
-from tagrec_jax.data.records import Item, Rejection, Tag
+from tagrec_jax.data.records import Item, Tag
 from tagrec_jax.data.sources.folder import read_items, read_tags
+from tagrec_jax.data.sources.rows import good
 from tagrec_jax.run import additions, told, trained
 from tagrec_jax.run.additions import Additions
 from tagrec_jax.training.grow import grow
@@ -86,8 +85,8 @@ def _added(dataset: Dataset, items: str, tags: str, promote: bool) -> Additions:
     tuple(Tag(id) for id in dataset.new_tags.ids),
   )
   read = Additions(
-    tuple(map(tidy_item, _good(read_items(items)))) if items else (),
-    tuple(map(tidy_tag, _good(read_tags(tags)))) if tags else (),
+    tuple(map(tidy_item, good(read_items(items)))) if items else (),
+    tuple(map(tidy_tag, good(read_tags(tags)))) if tags else (),
   )
   added = own.then(read) if promote else read
   if not added.items and not added.tags:
@@ -98,15 +97,6 @@ def _added(dataset: Dataset, items: str, tags: str, promote: bool) -> Additions:
       "name a table in --items or --tags, or set --promote",
     )
   return added
-
-
-def _good(records: Iterable[Any]) -> Iterator[Any]:
-  """The records; warns of every row that is refused."""
-  for record in records:
-    if isinstance(record, Rejection):
-      warn(str(record))
-    else:
-      yield record
 
 
 def _state(

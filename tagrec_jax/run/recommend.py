@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.sources.folder import read_items
+from tagrec_jax.data.sources.rows import good
 from tagrec_jax.run import trained
+from tagrec_jax.run.calibration import calibrated
+from tagrec_jax.run.trained import Trained
 from tagrec_jax.serving.answers import Recommender
+from tagrec_jax.serving.products import ProductTagger
 from tagrec_jax.serving.requests import (
   Request,
   Titles,
@@ -25,10 +31,13 @@ def recommend(
   person: str = "",
   history: str = "",
   requests: str = "",
+  products: str = "",
   time: int | None = None,
-  top_k: int = 10,
+  top_k: str = "10",
   targets: Sequence[str] = ("items",),
   exclude_seen: bool = True,
+  allowed: Sequence[str] = ("*",),
+  exclusive: Sequence[str] = (),
   checkpoint: str = "best",
 ) -> None:
   """Prints one answer a line; see experiments/recommend.py for the arguments.
@@ -37,13 +46,66 @@ def recommend(
     UserError: a person, product or target the run does not know.
   """
   run = trained.load(workdir, checkpoint)
-  _check_targets(targets, run.settings)
-  asked = _requests(run.dataset, person, history, requests, time)
-  recommender = Recommender(run.scores, run.dataset, run.settings)
-  for answer in recommender.answer(
-    asked, targets=targets, k=top_k, exclude_seen=exclude_seen
-  ):
+  _check_task(run.settings, products)
+  if products:
+    answers = _tag(run, products, top_k, allowed, exclusive)
+  else:
+    _check_targets(targets, run.settings)
+    asked = _requests(run.dataset, person, history, requests, time)
+    recommender = Recommender(run.scores, run.dataset, run.settings)
+    answers = recommender.answer(
+      asked, targets=targets, k=_length(top_k), exclude_seen=exclude_seen
+    )
+  for answer in answers:
     print(json.dumps(answer, ensure_ascii=False))
+
+
+def _tag(
+  run: Trained,
+  products: str,
+  top_k: str,
+  allowed: Sequence[str],
+  exclusive: Sequence[str],
+) -> Iterator[dict[str, Any]]:
+  """Answers for the products of a table; a row that is refused is told."""
+  items = list(good(read_items(products)))
+  rule = None
+  if top_k == "auto":
+    rule = calibrated(run.settings, run.dataset, run.scores)
+  tagger = ProductTagger(
+    run.scores,
+    run.dataset,
+    run.settings,
+    allowed=allowed,
+    exclusive=exclusive,
+    chosen=rule and rule.chosen,
+  )
+  k = len(tagger.tags) if top_k == "auto" else _length(top_k)
+  return tagger.answer(items, k=k)
+
+
+def _length(top_k: str) -> int:
+  if not top_k.isdecimal() or int(top_k) < 1:
+    raise UserError(
+      "--top_k",
+      f"found '{top_k}'",
+      "a length of at least 1, or 'auto' with --products",
+      "use 10",
+    )
+  return int(top_k)
+
+
+def _check_task(settings: Settings, products: str) -> None:
+  """Products are asked for their tags by one task, people by the others."""
+  if bool(products) == (settings.task == "tag_item"):
+    return
+  raise UserError(
+    "flags",
+    f"found {'' if products else 'no '}--products, and a run of the task"
+    f" '{settings.task}'",
+    "--products with 'tag_item', and with it alone",
+    "name a table in --products" if not products else "leave it out",
+  )
 
 
 def _requests(

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from tagrec_jax.core.axes import UNKNOWN
@@ -15,7 +16,7 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.data.records import Item
 from tagrec_jax.data.spec import TAGS, Part
-from tagrec_jax.decoding.topk import top_k
+from tagrec_jax.decoding.constraints import Constraints, constrained_top_k
 
 Answer = dict[str, Any]
 
@@ -28,6 +29,11 @@ class ProductTagger:
     dataset: the prepared data set the model was trained on: its encodings read
       new products as they read those of training.
     settings: of the run.
+    allowed, exclusive: names and patterns of tags, see `Constraints.of`.
+    chosen: scores [B, C] → bool [B, C], which tags to give at all; None: any.
+
+  Attributes:
+    tags: all that may be given, new ones too.
   """
 
   def __init__(
@@ -35,35 +41,62 @@ class ProductTagger:
     scores: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     dataset: Dataset,
     settings: Settings,
+    *,
+    allowed: Sequence[str] = ("*",),
+    exclusive: Sequence[str] = (),
+    chosen: Callable[..., Any] | None = None,
   ):
     self._scores = scores
     self._dataset = dataset
     self._settings = settings
-    self._tags = (*dataset.tags.ids, *dataset.new_tags.ids)
+    self.tags = (*dataset.tags.ids, *dataset.new_tags.ids)
+    self._rules = Constraints.of(
+      self.tags, allowed=allowed, exclusive=exclusive
+    )
+    self._chosen = chosen
 
   def answer(self, items: Sequence[Item], *, k: int = 10) -> Iterator[Answer]:
     """One answer for each product, in order.
 
     Args:
-      k: length of each list.
+      k: the most tags of an answer.
 
     Yields:
       {"item": id, "title", "tags": [{"tag", "score"}]}.
     """
-    asked = self._as_dataset([tidy_item(item) for item in items])
+    size = min(len(items), self._settings.evaluation.batch_people)
+    if not size:
+      return
     batches = product_question_batches(
-      asked,
+      self._as_dataset([tidy_item(item) for item in items]),
       np.arange(len(items), dtype=np.int32),
       features=self._settings.model.product,
-      batch_products=min(len(items), self._settings.evaluation.batch_people),
+      batch_products=size,
     )
     for batch in batches:
-      scores_BC = self._scores(batch)["tags"]
-      nothing = np.full((len(scores_BC), 0), UNKNOWN, np.int32)
-      best = zip(*map(np.asarray, top_k(scores_BC, k, nothing)), strict=True)
-      for row, (ids_K, scores_K) in zip(batch["question"], best, strict=True):
+      ids_BK, scores_BK = self._best(self._scores(batch)["tags"], k)
+      for place, row in enumerate(batch["question"]):
         if row != UNKNOWN:
-          yield self._write(items[row], ids_K, scores_K)
+          yield self._write(items[row], ids_BK[place], scores_BK[place])
+
+  def _best(self, scores_BC: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tags and their scores; UNKNOWN where the list has ended."""
+    size = scores_BC.shape[1]
+    rules = dataclasses.replace(
+      self._rules,
+      # A model without content of tags knows only those of training.
+      allowed_C=self._rules.allowed_C[:size],
+      groups_C=self._rules.groups_C[:size],
+    )
+    nothing = jnp.full((len(scores_BC), 0), UNKNOWN, jnp.int32)
+    best = constrained_top_k(scores_BC, min(k, size), nothing, rules)
+    ids_BK, scores_BK = map(np.asarray, best)
+    if self._chosen is not None:
+      chosen_BC = np.asarray(self._chosen(scores_BC))
+      rows_B1 = np.arange(len(ids_BK))[:, None]
+      given_BK = (ids_BK >= 0) & chosen_BC[rows_B1, np.maximum(ids_BK, 0)]
+      ids_BK = np.where(given_BK, ids_BK, UNKNOWN)
+    return ids_BK, scores_BK
 
   def _as_dataset(self, items: Sequence[Item]) -> Dataset:
     """The products asked about, in place of those of the data set."""
@@ -83,7 +116,7 @@ class ProductTagger:
       "item": item.id,
       "title": item.title,
       "tags": [
-        {"tag": self._tags[id], "score": round(float(score), 4)}
+        {"tag": self.tags[id], "score": round(float(score), 4)}
         for id, score in zip(ids_K, scores_K, strict=True)
         if id != UNKNOWN
       ],

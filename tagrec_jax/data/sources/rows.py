@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, TypeVar
 
 from tagrec_jax.core.errors import StorageError, UserError
+from tagrec_jax.core.log import warn
 from tagrec_jax.data.records import Rejection
 from tagrec_jax.data.values import BadValue
 
@@ -195,3 +196,12 @@ def first_layout(
     " or ".join(" + ".join(needed) for needed in layouts.values()),
     fix,
   )
+
+
+def good(found: Iterable[T | Rejection]) -> Iterator[T]:
+  """The records; each row that is refused is told in a warning."""
+  for record in found:
+    if isinstance(record, Rejection):
+      warn(str(record))
+    else:
+      yield record

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tagrec_jax.data import ngrams as hashed
 from tagrec_jax.data.spec import Feature, Kind, Part
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.encoder.ngrams import NgramBag
@@ -139,3 +140,25 @@ def test_ngrams_and_vectors_learn():
   before, after = learns(vector(), jnp.asarray(vectors), labels, steps=100)
   assert before < 0.6
   assert after > 0.95
+
+
+def test_chinese_titles_tell_what_is_sold():
+  random = np.random.default_rng(0)
+  kinds = ["连衣裙", "跑步鞋", "保温杯", "机械键盘"]
+  colours = ["红色", "黑色", "白色", "蓝色", "绿色", "粉色"]
+  ends = ["夏季新款", "男女同款", "正品包邮", "大容量", "送礼佳品", "学生用"]
+  titles = [
+    (f"{random.choice(colours)}{kinds[place % 4]} {random.choice(ends)}", "")
+    for place in range(64)
+  ]
+  table = hashed.learn(titles, 512)
+  ids = jnp.asarray(hashed.rows(titles, *table, 24))
+  feature = Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, size=512, width=24)
+  bag = NgramBag(feature, model_settings(), rngs(), weights=table[1])
+  labels = np.arange(64) % 4
+  before, after = learns(bag, ids, labels, steps=60)
+  assert before < 0.7
+  assert after > 0.95
+  new = [("新款连衣裙 黑色", ""), ("轻便跑步鞋", ""), ("不锈钢保温杯", "")]
+  known = run(bag, jnp.asarray(hashed.rows(new, *table, 24))).there_NS
+  assert known.all()  # by parts of their words
