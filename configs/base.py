@@ -36,7 +36,8 @@ def get_config() -> ml_collections.ConfigDict:
   # and again for test; whole groups, by a hash of their name
   data.cold_people = 0.0  # fraction of people none of whose events train
   data.cold_tags = 0.0  # fraction of tags that no product of training has
-  data.min_tag_items = 1  # tags of fewer products of training are left out
+  data.min_tag_items = 1  # tags of fewer products of training are left out,
+  # and tags that training does not meet, of fewer new products
   data.ngram_buckets = 0  # rows for n-grams of titles and descriptions, those
   # of most products, such as 65536; 0: no feature 'ngrams'
   data.ngram_width = 192  # n-grams kept of each product, the rarest

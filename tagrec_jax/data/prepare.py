@@ -19,7 +19,7 @@ from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import store
 from tagrec_jax.data.catalogue import Catalogue, choose
 from tagrec_jax.data.clean import Cleaned, clean
-from tagrec_jax.data.cold import cold_items
+from tagrec_jax.data.cold import ColdItems, cold_items
 from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions
 from tagrec_jax.data.encoded import encode
 from tagrec_jax.data.encodings import MAX_TAGS
@@ -31,7 +31,7 @@ from tagrec_jax.data.spec import Feature, Spec
 from tagrec_jax.data.tokenizer import read_tokenizer
 from tagrec_jax.data.vocab import Vocabulary
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same files would give other prepared data."""
 
 QUIET_SECONDS = 10.0
@@ -191,7 +191,7 @@ def from_cleaned(
     counts=cleaned.counts
     | kept.counts
     | chosen.counts
-    | _counts(chosen, events)
+    | _counts(chosen, cold, events)
     | encoded.counts,
     encodings=encoded.encodings,
     new_items=new_items,
@@ -226,10 +226,13 @@ def _moment_features(times: np.ndarray) -> tuple[Feature, ...]:
   return tuple(MOMENT_FEATURES) if (times != NO_TIME).any() else ()
 
 
-def _counts(chosen: Catalogue, events: Interactions) -> dict[str, int]:
+def _counts(
+  chosen: Catalogue, cold: ColdItems, events: Interactions
+) -> dict[str, int]:
   """What was cut or set aside here."""
   not_trained = (events.items < 0) | (events.items >= len(chosen.items))
   own = {
+    "products kept out of training": len(cold.valid) + len(cold.test),
     "events of products not in training": int(not_trained.sum()),
     f"products with more than {MAX_TAGS} tags": sum(
       len(set(item.tags)) > MAX_TAGS for item in chosen.all_items

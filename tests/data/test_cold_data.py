@@ -17,6 +17,7 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.pipeline import TrainBatches
 from tagrec_jax.data.prepare import from_cleaned
 from tagrec_jax.data.products import ProductBatches
+from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.records import Event, Item, Record, Tag
 from tagrec_jax.data.spec import Part
 from tests.data.made import SETTINGS
@@ -181,6 +182,9 @@ def test_cold_products_of_people():
     assert (
       np.array([id in cold for id in ids[targets]]) <= (targets >= num_items)
     ).all()
+  assert dataset.counts["products kept out of training"] == sum(
+    item.id in cold for item in items
+  )
   left_out = len(taken) - len(dataset.events.items)
   assert left_out == sum(warm_ids[row] in cold for row in trained_events(warm))
   assert (
@@ -298,3 +302,18 @@ def test_no_new_product_is_in_a_training_batch(seed, split, long, catalogue):
     assert (batch["target_ids"] != UNKNOWN).sum() == (
       batch["history_segments"] > 0
     ).sum()
+
+
+def test_questions_hold_new_products_as_they_are():
+  dataset = prepared([*shelf(), *events()], cold_items=0.3)
+  num_items = len(dataset.items)
+  batches = list(
+    question_batches(dataset, dataset.test, SETTINGS, batch_people=5)
+  )
+  for name in ("target_ids", "history_ids", "seen_ids"):
+    assert max(batch[name].max() for batch in batches) >= num_items
+  for batch in batches:
+    for row, question in enumerate(batch["question"]):
+      if question != UNKNOWN:
+        event = dataset.test.events[question]
+        assert batch["target_ids"][row] == dataset.events.items[event]

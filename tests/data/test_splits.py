@@ -157,3 +157,17 @@ def test_global_time_with_an_empty_part(times, fraction):
 def test_global_time_wants_each_history_in_order():
   with pytest.raises(ValueError, match="event 1 is older"):
     global_time(offsets_of(2), np.array([2, 1]), 0.1)
+
+
+def test_leave_out_by_hand():
+  offsets = np.array([0, 4, 4, 8])
+  split = leave_one_out(offsets)
+  keep = np.array([0, 1, 1, 1, 1, 0, 1, 1], bool)
+  left, moved = leave_out(offsets, split, keep)
+  np.testing.assert_array_equal(left, [0, 3, 3, 6])
+  np.testing.assert_array_equal(moved.train_ends, [1, 3, 4])
+  np.testing.assert_array_equal(moved.valid.events, [1, 4])
+  np.testing.assert_array_equal(moved.test.events, [2, 5])
+  np.testing.assert_array_equal(moved.test.people, [0, 2])
+  with pytest.raises(AssertionError, match="lose its answer"):
+    leave_out(offsets, split, ~keep)
