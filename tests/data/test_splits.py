@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.dataset import NO_TIME
-from tagrec_jax.data.splits import Split, global_time, leave_one_out
+from tagrec_jax.data.splits import (
+  Split,
+  global_time,
+  leave_one_out,
+  leave_out,
+)
 
 
 def offsets_of(*lengths: int) -> np.ndarray:
