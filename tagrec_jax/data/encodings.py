@@ -161,8 +161,7 @@ def tag_encodings(
   its words mean in products.
 
   Args:
-    tags: all, also those that training does not see: nothing is learned of
-      them but the width of the arrays.
+    tags: those of training; of them the width of the arrays is learned.
     of_products: what `product_encodings` gave.
   """
   encodings = []
