@@ -126,7 +126,13 @@ def test_gradients_reach_every_parameter_and_only_known_tags():
 def test_tags_share_the_encoder_of_products():
   """One table for both: it is there once, and both move it."""
   rngs = nnx.Rngs(params=0)
-  tagger = Tagger(SETTINGS, SPEC, encoders={"text": SetVector}, rngs=rngs)
+  tagger = Tagger(
+    SETTINGS,
+    SPEC,
+    encoders={"text": SetVector},
+    prior=np.zeros(5, np.float32),
+    rngs=rngs,
+  )
   graph, state = nnx.split(tagger, nnx.Param)
   shapes = [x.shape for x in jax.tree.leaves(state)]
   assert shapes.count((9, 8)) == 1
