@@ -62,10 +62,23 @@ TEXT_ENCODERS = Registry(
   {
     "bag": "tagrec_jax.models.encoder.plain:SetVector",
     "transformer": "tagrec_jax.models.encoder.text:TransformerText",
+    "bert": "tagrec_jax.models.encoder.bert:BertText",
   },
 )
-IMAGE_ENCODERS = Registry("config.model.image", {})
-AUDIO_ENCODERS = Registry("config.model.audio", {})
+IMAGE_ENCODERS = Registry(
+  "config.model.image",
+  {
+    "cnn": "tagrec_jax.models.encoder.image:ResNetImage",
+    "vit": "tagrec_jax.models.encoder.image:ViTImage",
+  },
+)
+AUDIO_ENCODERS = Registry(
+  "config.model.audio",
+  {
+    "cnn": "tagrec_jax.models.encoder.audio:CNNAudio",
+    "transformer": "tagrec_jax.models.encoder.audio:TransformerAudio",
+  },
+)
 TAG_OBJECTIVES = Registry(
   "config.objective.tags",
   {
@@ -124,6 +137,9 @@ def settings(config: Mapping[str, Any]) -> Settings:
   checked = settings_lib.from_dict(config)
   SOURCES.check(checked.data.source)
   HISTORY_ENCODERS.check(checked.model.history)
+  TEXT_ENCODERS.check(checked.model.text)
+  IMAGE_ENCODERS.check(checked.model.image)
+  AUDIO_ENCODERS.check(checked.model.audio)
   ITEM_OBJECTIVES.check(checked.objective.items)
   TAG_OBJECTIVES.check(checked.objective.tags)
   OPTIMIZERS.check(checked.optimizer.name)

@@ -78,7 +78,7 @@ def _tag(
     run.settings,
     allowed=allowed,
     exclusive=exclusive,
-    chosen=rule and rule.chosen,
+    chosen=rule.chosen if rule else None,
   )
   k = len(tagger.tags) if top_k == "auto" else _length(top_k)
   return tagger.answer(items, k=k)
