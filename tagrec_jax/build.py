@@ -172,6 +172,10 @@ def dataset(
   prepared = open_or_prepare(source, checked.data)
   if items or tags:
     prepared = extend(prepared, items, tags)
+  if checked.data.pretrained_text:
+    from tagrec_jax.serving.pretrained import with_vectors
+
+    prepared = with_vectors(prepared, checked.data)
   check_features(checked, prepared.spec)
   return prepared
 

@@ -61,8 +61,8 @@ def run(bench: Bench) -> Result:
 
 
 def encoding(folder: str, texts: int, longest: int, max_tokens: int) -> Run:
-  """`run.texts.TextEncoder` itself; see `peers.torch_texts`."""
-  from tagrec_jax.run.texts import TextEncoder
+  """`serving.texts.TextEncoder` itself; see `peers.torch_texts`."""
+  from tagrec_jax.serving.texts import TextEncoder
 
   host.keep_large_blocks()
   encoder = TextEncoder(folder, max_tokens)
@@ -70,7 +70,7 @@ def encoding(folder: str, texts: int, longest: int, max_tokens: int) -> Run:
 
   def run(passes: int) -> dict[str, float]:
     for _ in range(passes):
-      vectors = encoder(drawn)
+      vectors = encoder(encoder.tokens(drawn))
     return {"work": passes * texts, "found": checksum(vectors)}
 
   return run

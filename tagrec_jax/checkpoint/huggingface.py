@@ -14,9 +14,7 @@ import numpy as np
 
 from tagrec_jax.core.errors import UserError
 
-CONFIG, WEIGHTS, TOKENIZER = (
-  *("config.json", "model.safetensors", "tokenizer.json"),
-)
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MODULES = "modules.json"  # of sentence-transformers; may be absent
 
 INSTALL = "pip install 'tagrec_jax[pretrained]'"
@@ -48,7 +46,7 @@ class Pretrained:
 
 
 def read(folder: str | pathlib.Path) -> Pretrained:
-  """Reads all but the tokenizer.
+  """Reads all but the tokenizer, see data/tokenizer.py.
 
   Raises:
     UserError: a file is missing or not what its name says, a package is not
@@ -61,33 +59,12 @@ def read(folder: str | pathlib.Path) -> Pretrained:
   return Pretrained(folder, config, _tensors(folder), _pooling(folder))
 
 
-def tokenizer(folder: str | pathlib.Path, max_tokens: int) -> Any:
-  """The tokenizer of a folder: texts → ids, cut, not padded.
-
-  Raises:
-    UserError: the file is missing or broken, or no tokenizers are installed.
-  """
-  try:
-    import tokenizers
-  except ImportError:
-    raise UserError("tokenizers", "not installed", fix=INSTALL) from None
-  path = pathlib.Path(folder) / TOKENIZER
-  _check_exists(path)
-  try:
-    made = tokenizers.Tokenizer.from_file(str(path))
-  except Exception as error:  # noqa: BLE001 - all it raises are Exceptions
-    raise _broken(path, error) from None
-  made.no_padding()
-  made.enable_truncation(max_tokens)
-  return made
-
-
 def _check_exists(path: pathlib.Path) -> None:
   if not path.is_file():
     raise UserError(
       str(path),
       "no such file",
-      f"a folder with {CONFIG}, {WEIGHTS} and {TOKENIZER}",
+      f"a folder with {CONFIG} and {WEIGHTS}",
       "save the model with save_pretrained of transformers",
     )
 

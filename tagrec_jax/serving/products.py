@@ -17,6 +17,7 @@ from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.data.records import Item
 from tagrec_jax.data.spec import TAGS, Part
 from tagrec_jax.decoding.constraints import Constraints, constrained_top_k
+from tagrec_jax.serving.pretrained import TOKENS, VECTORS, with_vectors
 
 Answer = dict[str, Any]
 
@@ -105,9 +106,12 @@ class ProductTagger:
       for e in self._dataset.encodings
       if e.feature.part == Part.PRODUCT
     }
-    names = {TAGS, *self._settings.model.product}
+    names = {TAGS, *self._settings.model.product} - {VECTORS}
+    pretrained = bool(self._settings.data.pretrained_text)
+    names |= {TOKENS} if pretrained else set()
     product = {name: encodings[name].encode(items) for name in names}
-    return dataclasses.replace(self._dataset, product=product)
+    asked = dataclasses.replace(self._dataset, product=product)
+    return with_vectors(asked, self._settings.data) if pretrained else asked
 
   def _write(
     self, item: Item, ids_K: np.ndarray, scores_K: np.ndarray

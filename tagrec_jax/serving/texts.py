@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Float32, Int, Int32
 
 from tagrec_jax.checkpoint import huggingface
 from tagrec_jax.checkpoint.huggingface import Pooling
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import say
+from tagrec_jax.data.tokenizer import read_tokenizer, token_rows
 from tagrec_jax.layers.tokens import Tokens
 from tagrec_jax.models.encoder import bert_weights
 
@@ -56,7 +57,7 @@ class TextEncoder:
         f"at most {most}, the positions of {folder}",
       )
     self.max_tokens = max_tokens
-    self.tokenizer = huggingface.tokenizer(folder, max_tokens)
+    self._tokenizer = read_tokenizer(str(folder))
     graph, self._params = nnx.split(self.model)
 
     @jax.jit
@@ -67,31 +68,43 @@ class TextEncoder:
 
     self._encode = encode
 
-  def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-    encoded = self.tokenizer.encode_batch_fast(list(texts))
-    return [one.ids for one in encoded]
+  def tokens(self, texts: Sequence[str]) -> Int32[np.ndarray, "N S"]:
+    """The tokens of each text, padded by UNKNOWN; '' has none."""
+    return token_rows(texts, self._tokenizer, self.max_tokens)
 
   def __call__(
-    self, texts: Sequence[str], batch: int = 64
+    self, ids_NS: Int32[np.ndarray, "N S"], batch: int = 64
   ) -> Float32[np.ndarray, "N D"]:
     """Encodes texts of like length together.
 
     Args:
+      ids_NS: as `tokens` makes them, or the feature 'tokens' of a data set.
       batch: texts of `max_tokens` at a time; as many more as they are shorter.
+
+    Returns:
+      A vector for each text; NaN where a text has no token.
     """
-    vectors = np.empty((len(texts), self.model.config.width), np.float32)
-    started = told = time.monotonic()
+    lengths = (ids_NS != UNKNOWN).sum(1)
+    told = np.flatnonzero(lengths)
+    shape = (len(ids_NS), self.model.config.width)
+    vectors = np.full(shape, np.nan, np.float32)
+    started = before = time.monotonic()
     done = 0
-    rows = [np.array(ids, np.int32) for ids in self.tokens(texts)]
-    for places, ids_NS in _batches(rows, self.max_tokens, batch):
-      encoded = np.asarray(self._encode(self._params, ids_NS))
-      vectors[places] = encoded[: len(places)]
+    for places, part_NS in _batches(
+      ids_NS[told], lengths[told], self.max_tokens, batch
+    ):
+      encoded = np.asarray(self._encode(self._params, part_NS))
+      vectors[told[places]] = encoded[: len(places)]
       done += len(places)
       now = time.monotonic()
-      if now - told > QUIET_SECONDS:
-        told = now
+      if now - before > QUIET_SECONDS:
+        before = now
         rate = done / (now - started)
-        say(f"{done}/{len(texts)} texts encoded, {rate:.0f} a second")
+        left = (len(told) - done) / rate
+        say(
+          f"{done:,} of {len(told):,} texts encoded, {rate:,.0f} a second,"
+          f" {left:,.0f} s to go"
+        )
     return vectors
 
 
@@ -107,14 +120,13 @@ def pool(tokens: Tokens, pooling: Pooling) -> Float[Array, "N D"]:
 
 
 def _batches(
-  rows: Sequence[np.ndarray], max_tokens: int, batch: int
+  ids_NS: np.ndarray, lengths: np.ndarray, max_tokens: int, batch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """(places, ids [N, S]) with few different shapes, the longest texts first.
 
   A width is a multiple of 8, above 64 of 32, and has its own number of rows;
   shorter texts fill them up.
   """
-  lengths = np.array([len(row) for row in rows], np.int64)
   step = np.where(lengths > 64, 32, 8)
   widths = np.minimum(-(-lengths // step) * step, max_tokens)
   order = np.argsort(-lengths, kind="stable")
@@ -123,10 +135,9 @@ def _batches(
     width = int(widths[order[start]])
     count = max(batch * max_tokens // width, 1)
     places = order[start : start + count]
-    ids_NS = np.full((count, width), UNKNOWN, np.int32)
-    for line, place in enumerate(places):
-      ids_NS[line, : lengths[place]] = rows[place]
-    yield places, ids_NS
+    part_NS = np.full((count, width), UNKNOWN, np.int32)
+    part_NS[: len(places), : ids_NS.shape[1]] = ids_NS[places, :width]
+    yield places, part_NS
     start += count
 
 
@@ -137,4 +148,5 @@ def encode_texts(
   batch: int = 64,
 ) -> Float32[np.ndarray, "N D"]:
   """One vector for each text; see `TextEncoder`."""
-  return TextEncoder(folder, max_tokens)(texts, batch)
+  encoder = TextEncoder(folder, max_tokens)
+  return encoder(encoder.tokens(texts), batch)
