@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -54,8 +55,12 @@ def modules(folder: str) -> list[str]:
 
 # Commands define flags: two of them in one process would clash.
 COMMANDS = modules("experiments")
-# What needs the extra [bench], or an environment with RecBole.
-PEERS = [n for n in COMMANDS if ".peers.torch_" in n or ".recbole_" in n]
+# What needs the extra [bench], or an environment with RecBole or PECOS.
+PEERS = [
+  name
+  for name in COMMANDS
+  if re.search(r"\.peers\.((torch|recbole)_|\w+_tags$|tf_idf$)", name)
+]
 
 
 def test_the_package_alone_imports_nothing_heavy():
