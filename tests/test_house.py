@@ -167,7 +167,9 @@ def test_no_path_or_host_of_one_machine():
   assert not found
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
+@pytest.mark.parametrize(
+  "name", ["requirements.lock", "build.lock", "models.lock"]
+)
 def test_lock_names_hashes_and_nothing_else(name):
   text = (ROOT / ".ci" / name).read_text()
   pins = text.replace("\\\n", "").splitlines()
