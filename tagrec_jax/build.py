@@ -6,6 +6,7 @@ in full before JAX starts.
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -214,21 +215,35 @@ def feature_encoders(
   from tagrec_jax.models.encoder.ngrams import NgramBag
   from tagrec_jax.models.encoder.vector import VectorMap
 
-  weights = {e.feature.name: e.weights for e in prepared.encodings}
+  weights = collections.defaultdict(
+    lambda: None,
+    {
+      e.feature.name: e.weights
+      for e in prepared.encodings
+      if e.feature.part is Part.PRODUCT
+    },
+  )
   known = {
     Kind.CATEGORY: lambda: plain.CategoryVector,
     Kind.ID_SET: lambda: plain.SetVector,
     Kind.NUMBER: lambda: plain.NumbersVector,
     Kind.VECTOR: lambda: VectorMap,
-    Kind.NGRAMS: lambda: functools.partial(NgramBag, weights=weights["ngrams"]),
+    Kind.NGRAMS: lambda: NgramBag,
     Kind.TEXT: lambda: TEXT_ENCODERS[checked.model.text],
     Kind.IMAGE: lambda: IMAGE_ENCODERS[checked.model.image],
     Kind.AUDIO: lambda: AUDIO_ENCODERS[checked.model.audio],
   }
-  return {
+  made = {
     feature.name: known[feature.kind]()
     for feature in prepared.spec.of(Part.PRODUCT)
     if feature.name in checked.model.product
+  }
+  # An n-gram's weight starts at what training says it tells.
+  return {
+    name: encoder
+    if weights[name] is None
+    else functools.partial(encoder, weights=weights[name])
+    for name, encoder in made.items()
   }
 
 

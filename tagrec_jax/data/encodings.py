@@ -38,12 +38,12 @@ MIN_RECORDS = 2
 """A word or class of fewer training records says nothing that an id does not:
 it is not kept."""
 RESERVED = (
-  *("id", "tags", "text", "tokens", "ngrams", "numbers"),
+  *("id", "tags", "text", "tokens", "ngrams", "title", "numbers"),
   *("image", "audio", "pretrained"),
 )
 """Product features of their own; no category or set may have such a name."""
 
-_TEXTS = ("text", "tokens", "ngrams")  # features that tags have too
+_TEXTS = ("text", "tokens", *ngrams.READERS)  # features that tags have too
 _BETWEEN = re.compile(r"[:/_-]+|(?<=[a-z])(?=[A-Z])")
 
 _NO_NAMES = Vocabulary(())
@@ -106,7 +106,10 @@ class Encoding:
       case Kind.NGRAMS:
         assert self.ngrams is not None
         assert self.weights is not None
-        return ngrams.rows(_texts(records), self.ngrams, self.weights, width)
+        read = ngrams.READERS[name]
+        return ngrams.rows(
+          _texts(records), self.ngrams, self.weights, width, read
+        )
       case Kind.IMAGE:
         return read_pictures([r.image for r in records], width, counts)
       case Kind.AUDIO:
@@ -236,12 +239,12 @@ def _text_encodings(
     feature = Feature("tokens", Part.PRODUCT, Kind.TEXT, size, width)
     made.append(Encoding(feature, tokenizer=tokenizer))
   if size := settings.ngram_buckets:
-    known, weights = ngrams.learn(_texts(items), size)
-    feature = Feature(
-      "ngrams", Part.PRODUCT, Kind.NGRAMS, size, settings.ngram_width
-    )
-    if len(known):
-      made.append(Encoding(feature, ngrams=known, weights=weights))
+    texts, width = _texts(items), settings.ngram_width
+    for name, read in ngrams.READERS.items():
+      known, weights = ngrams.learn(texts, size, read)
+      feature = Feature(name, Part.PRODUCT, Kind.NGRAMS, size, width)
+      if len(known):
+        made.append(Encoding(feature, ngrams=known, weights=weights))
   return made
 
 

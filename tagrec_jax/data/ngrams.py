@@ -1,7 +1,7 @@
 """Titles and descriptions as sets of n-grams.
 
-Words, pairs of words in a row, words of the title once more as such, and runs
-of 3 to 5 characters in words of the title, which see the 'lib' and the 'perl'
+Of the whole text these are words and pairs of words in a row; of the title
+words and runs of 3 to 5 of their characters, which see the 'lib' and the 'perl'
 of 'libfoo-perl'. Each is known by a checksum of 32 bits alone; those that most
 products of training have get a row of a table. (A row for each remainder of
 the checksum, as fastText does it, let the many n-grams of one product in:
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt32
@@ -24,7 +24,6 @@ from tagrec_jax.data.words import words
 MIN_RECORDS = 2
 """An n-gram met in fewer records of training has no row."""
 
-_TITLE = zlib.crc32(b"of the title ")
 _PART = zlib.crc32(b"part of a word ")
 _LONGEST_WORD = 40  # characters of which parts are taken
 _CHUNK = 1000  # texts at a time
@@ -33,9 +32,43 @@ _WAITING = 2**22  # n-grams counted at a time
 Text = tuple[str, str]
 """A title and a description."""
 
+Reader = Callable[[str, str], list[int]]
+"""(title, description) → checksums of n-grams, repeated ones several times."""
+
+
+def of_text(title: str, description: str) -> list[int]:
+  """Words, and pairs of words in a row, of title and description."""
+  crc32 = zlib.crc32
+  every = [word.encode() for word in (*words(title), *words(description))]
+  found = [crc32(word) for word in every]
+  return found + [
+    crc32(b, crc32(a + b" ")) for a, b in itertools.pairwise(every)
+  ]
+
+
+def of_title(title: str, description: str) -> list[int]:
+  """Words of the title, and runs of 3 to 5 characters of '<word>'."""
+  del description
+  crc32 = zlib.crc32
+  found = []
+  for word in words(title):
+    found.append(crc32(word.encode()))
+    if len(word) > 1:
+      framed = f"<{word[:_LONGEST_WORD]}>"
+      found += [
+        crc32(framed[start : start + n].encode(), _PART)
+        for n in (3, 4, 5)
+        for start in range(len(framed) - n + 1)
+      ]
+  return found
+
+
+READERS: dict[str, Reader] = {"ngrams": of_text, "title": of_title}
+"""Feature → what it reads of a text."""
+
 
 def learn(
-  texts: Sequence[Text], size: int
+  texts: Sequence[Text], size: int, read: Reader = of_text
 ) -> tuple[UInt32[np.ndarray, " known"], Float32[np.ndarray, " size"]]:
   """The n-grams that have rows, and how much each row tells.
 
@@ -46,7 +79,7 @@ def learn(
     texts: of training.
     size: rows of the table.
   """
-  ngrams, met = _count(texts)
+  ngrams, met = _count(texts, read)
   enough = met >= MIN_RECORDS
   ngrams, met = ngrams[enough], met[enough]
   most = np.sort(np.lexsort((ngrams, -met))[:size])
@@ -62,6 +95,7 @@ def rows(
   known: UInt32[np.ndarray, " known"],
   weights: Float32[np.ndarray, " size"],
   width: int,
+  read: Reader = of_text,
 ) -> Int32[np.ndarray, "N width"]:
   """The rows of each text, those that tell most first, padded by UNKNOWN."""
   table = np.full((len(texts), width), UNKNOWN, np.int32)
@@ -70,7 +104,7 @@ def rows(
   by_weight = np.argsort(-weights[: len(known)], kind="stable")
   places = np.empty(len(known), np.int64)
   places[by_weight] = np.arange(len(known))
-  for first, texts_of, ngrams in _chunks(texts):
+  for first, texts_of, ngrams in _chunks(texts, read):
     row = np.minimum(np.searchsorted(known, ngrams), len(known) - 1)
     found = known[row] == ngrams
     # By text, then by what they tell.
@@ -83,13 +117,13 @@ def rows(
 
 
 def _count(
-  texts: Sequence[Text],
+  texts: Sequence[Text], read: Reader
 ) -> tuple[Int64[np.ndarray, " ngrams"], Int64[np.ndarray, " ngrams"]]:
   """The n-grams in order of their checksums, and the texts each is met in."""
   counted = np.zeros(0, np.int64)
   met = np.zeros(0, np.int64)
   waiting: list[np.ndarray] = []
-  for first, _, ngrams in _chunks(texts):
+  for first, _, ngrams in _chunks(texts, read):
     waiting.append(ngrams)
     last = first + _CHUNK >= len(texts)
     # As many wait as are counted, so that no n-gram is sorted too often.
@@ -103,7 +137,7 @@ def _count(
 
 
 def _chunks(
-  texts: Sequence[Text],
+  texts: Sequence[Text], read: Reader
 ) -> Iterator[
   tuple[int, Int64[np.ndarray, " found"], Int64[np.ndarray, " found"]]
 ]:
@@ -114,7 +148,7 @@ def _chunks(
     and its checksum.
   """
   for first in range(0, len(texts), _CHUNK):
-    lists = [_checksums(*text) for text in texts[first : first + _CHUNK]]
+    lists = [read(*text) for text in texts[first : first + _CHUNK]]
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
     every = itertools.chain.from_iterable(lists)
     checksums = np.fromiter(every, np.int64, counts.sum())
@@ -124,22 +158,3 @@ def _chunks(
     keys = keys[np.append(True, keys[1:] > keys[:-1])[: len(keys)]]
     text, ngrams = np.divmod(keys, 1 << 32)
     yield first, text, ngrams
-
-
-def _checksums(title: str, description: str) -> list[int]:
-  """A checksum for each n-gram; repeated ones come several times."""
-  crc32 = zlib.crc32
-  name = words(title)
-  every = [word.encode() for word in (*name, *words(description))]
-  found = [crc32(word) for word in every]
-  found += [crc32(b, crc32(a + b" ")) for a, b in itertools.pairwise(every)]
-  for word in name:
-    found.append(crc32(word.encode(), _TITLE))
-    if len(word) > 1:
-      framed = f"<{word[:_LONGEST_WORD]}>"
-      found += [
-        crc32(framed[start : start + n].encode(), _PART)
-        for n in (3, 4, 5)
-        for start in range(len(framed) - n + 1)
-      ]
-  return found

@@ -31,7 +31,7 @@ from tagrec_jax.data.spec import Feature, Spec
 from tagrec_jax.data.tokenizer import read_tokenizer
 from tagrec_jax.data.vocab import Vocabulary
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same files would give other prepared data."""
 
 QUIET_SECONDS = 10.0

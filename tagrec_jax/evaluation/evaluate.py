@@ -141,7 +141,7 @@ class TagMeter:
     calibration: Calibration | None = None,
   ):
     self._rules = rules
-    self._tags_of_item = _without_repeats(tags_of_item)
+    self._tags_of_item = without_repeats(tags_of_item)
     self._counts, self._new = counts.with_new(new_tags), new_tags
     self._num_tags = len(counts.of_tag)
     self._num_items = len(tags_of_item) - new_items
@@ -268,7 +268,7 @@ def _repeats(batch: Batch) -> np.ndarray:
   return ((batch["seen_ids"] == target_B1) & (target_B1 >= 0)).any(axis=1)
 
 
-def _without_repeats(ids_CM: np.ndarray) -> np.ndarray:
+def without_repeats(ids_CM: np.ndarray) -> np.ndarray:
   """Each row sorted, an id listed again replaced by padding."""
   ids_CM = np.sort(ids_CM, axis=1)
   repeat_CM = np.zeros(ids_CM.shape, bool)

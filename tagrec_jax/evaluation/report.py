@@ -51,6 +51,21 @@ class Report:
     """`to_dict` as text; a NaN is refused."""
     return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
+  @classmethod
+  def load(cls, path: str | os.PathLike[str]) -> Report:
+    """Reads what `save` wrote.
+
+    Raises:
+      OSError, ValueError: there is no report, or not a whole one.
+    """
+    told = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    told["slices"] = tuple(Slice(**part) for part in told["slices"])
+    told["intervals"] = {
+      name: (low, high) for name, (low, high) in told["intervals"].items()
+    }
+    ranks = np.load(f"{path}.ranks.npy", allow_pickle=False)
+    return cls(**told, ranks_PM=ranks)
+
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes `path` (JSON) and, beside it, `path`.ranks.npy.
 

@@ -143,8 +143,8 @@ class Products:
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     del target
-    known = build.PRODUCT_BASELINES
-    return {name: known[name] for name in known.names}
+    known = {n: build.PRODUCT_BASELINES[n] for n in build.PRODUCT_BASELINES.names}
+    return {n: b for n, b in known.items() if b.suits(self._dataset)}
 
 
 def _tag_meter(

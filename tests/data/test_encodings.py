@@ -211,14 +211,14 @@ GAMES = [
 
 
 def test_ngrams():
-  ngrams = learned(GAMES, ngram_buckets=4096, ngram_width=7)["ngrams"]
-  assert ngrams.feature == Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 4096, 7)
+  ngrams = learned(GAMES, ngram_buckets=4096, ngram_width=4)["ngrams"]
+  assert ngrams.feature == Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 4096, 4)
   assert ngrams.weights is not None
   assert ngrams.weights.shape == (4096,)
   assert ngrams.ngrams is not None
   assert np.count_nonzero(ngrams.weights) == len(ngrams.ngrams)
   rows = ngrams.encode(GAMES)
-  assert rows.shape == (2, 7)
+  assert rows.shape == (2, 4)
   assert (ngrams.weights[rows] > 0).all()
   assert "ngrams" not in learned([Item("a"), Item("b")], ngram_buckets=64)
   assert "ngrams" not in learned(GAMES)
@@ -233,7 +233,7 @@ def test_tags_are_read_as_products_are():
     Tag("CarsGame", "Racing is meant."),
     Tag("unheard"),
   ]
-  text, ngrams = tag_encodings(tags, of_products)
+  text, ngrams, title = tag_encodings(tags, of_products)
   assert text.feature.part == ngrams.feature.part == Part.TAG
   # The words of products, as many as the longest of these tags needs.
   assert text.names.ids == ("cars", "game", "racing")
@@ -245,11 +245,13 @@ def test_tags_are_read_as_products_are():
   assert ngrams.weights is of_items.weights
   assert ngrams.ngrams is of_items.ngrams
   rows = ngrams.encode(tags)
-  # 'racing game' is a title of products too; nothing is known of 'unheard'
-  # as a whole.
+  # 'racing game' is in titles of products too.
   racing = set(rows[0]) - {-1}
   assert racing <= set(of_items.encode(GAMES[1:])[0])
-  assert len(racing) > 5
+  assert len(racing) == 3
+  # Of the name alone: both words, and their parts.
+  assert title.feature.part == Part.TAG
+  assert (title.encode(tags)[0] >= 0).sum() > 10
   assert rows.shape[1] == max((rows >= 0).sum(1))
   assert tag_encodings([], of_products) == ()
   assert tag_encodings(tags, ()) == ()
