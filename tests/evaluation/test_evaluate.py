@@ -143,6 +143,9 @@ def test_passport_and_json(tmp_path):
   assert told["slices"][0]["group"] == "target popularity"
   ranks = np.load(f"{path}.ranks.npy", allow_pickle=False)
   np.testing.assert_array_equal(ranks, report.ranks_PM)
+  again = type(report).load(path)
+  assert again.to_dict() == report.to_dict()
+  np.testing.assert_array_equal(again.ranks_PM, ranks)
   assert sorted(p.name for p in tmp_path.iterdir()) == [
     "report.json",
     "report.json.ranks.npy",
