@@ -39,9 +39,9 @@ def write(folder: pathlib.Path, additions: Additions) -> None:
     *({"item": dataclasses.asdict(item)} for item in additions.items),
     *({"tag": dataclasses.asdict(tag)} for tag in additions.tags),
   ]
-  lines = [json.dumps(value) for value in values]
+  text = "".join(json.dumps(value) + "\n" for value in values)
   try:
-    (folder / _FILE).write_text("\n".join(lines) + "\n", encoding="ascii")
+    (folder / _FILE).write_text(text, encoding="ascii")
   except OSError as error:
     raise StorageError(
       str(folder / _FILE), f"cannot be written ({error.strerror})"
