@@ -7,9 +7,9 @@ import pathlib
 from typing import Any
 
 from experiments.benchmarks.report import GB
-from experiments.benchmarks.tag_measures import MEASURES
 from experiments.benchmarks.tags import OURS, SPLITS, TagResult
 from tagrec_jax.core import files
+from tagrec_jax.evaluation.paired import TAG_MEASURES
 
 _DRAWN = ("P@5", "PSP@5")
 
@@ -44,14 +44,14 @@ def markdown(result: TagResult, where: Any) -> str:
   )
   lines = [f"# {result.title}", "", about]
   for split in reversed(SPLITS):
-    head = ["model", "input", *MEASURES, "training, s", "memory, GB"]
+    head = ["model", "input", *TAG_MEASURES, "training, s", "memory, GB"]
     lines += ["", f"## {split}", "", _line(head), _line(["---"] * len(head))]
     lines += [
       _line(
         [
           f"**{row.model}**" if row.model == OURS else row.model,
           row.inputs,
-          *(f"{row.values[split][name]:.4f}" for name in MEASURES),
+          *(f"{row.values[split][name]:.4f}" for name in TAG_MEASURES),
           f"{row.training_seconds:.0f}",
           f"{row.peak_bytes / GB:.1f}",
         ]

@@ -16,18 +16,14 @@ from typing import Any
 from experiments.benchmarks import texts
 from experiments.benchmarks.contest import Contestant, Process
 from experiments.benchmarks.result import Target
-from experiments.benchmarks.tag_measures import (
-  MEASURES,
-  Measured,
-  difference,
-  measure,
-)
+from experiments.benchmarks.tag_measures import measure
 from experiments.peers.tag_products import TagProducts, read_answers
 from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import warn
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.evaluation.paired import TAG_MEASURES, Measured, difference
 
 OURS = "tagrec_jax"
 SPLITS = ("valid", "test")
@@ -203,7 +199,7 @@ def run(
 
 def _place(row: Row) -> list[float]:
   """The best first, by the last measure; by those before it where it ties."""
-  return [-row.values["test"][name] for name in reversed(MEASURES)]
+  return [-row.values["test"][name] for name in reversed(TAG_MEASURES)]
 
 
 def _told(contestant: Contestant, logs: pathlib.Path) -> dict[str, float]:
@@ -219,7 +215,7 @@ def _gaps(
   peers = [name for name in measured if name != OURS]
   gaps = []
   for split in SPLITS if peers else ():
-    for name in MEASURES:
+    for name in TAG_MEASURES:
       of = {model: found[split][name] for model, found in measured.items()}
       _, best = max((of[model].value, model) for model in peers)
       low, high = difference(of[OURS], of[best], SAMPLES, seed)

@@ -13,6 +13,15 @@ import numpy as np
 
 from tagrec_jax.evaluation import bootstrap, metrics
 
+TAG_MEASURES = {
+  "P@1": "precision@1",
+  "P@3": "precision@3",
+  "P@5": "precision@5",
+  "nDCG@5": "ndcg@5",
+  "PSP@5": "psp@5",
+}
+"""As papers write them → as `evaluation.metrics` does."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:

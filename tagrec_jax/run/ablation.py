@@ -21,21 +21,12 @@ from tagrec_jax.data.spec import TAGS
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.evaluation import paired
 from tagrec_jax.evaluation.evaluate import without_repeats
-from tagrec_jax.evaluation.paired import Measured
+from tagrec_jax.evaluation.paired import TAG_MEASURES, Measured
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run import trained
 from tagrec_jax.run.measure import OURS
 from tagrec_jax.run.train import train
 from tagrec_jax.training.run_folder import RunFolder
-
-MEASURES = {
-  "P@1": "precision@1",
-  "P@3": "precision@3",
-  "P@5": "precision@5",
-  "nDCG@5": "ndcg@5",
-  "PSP@5": "psp@5",
-}
-"""As papers write them → as `evaluation.metrics` does."""
 
 POPULARITY = "tag_popularity"
 
@@ -235,7 +226,7 @@ def _measured(
     name: paired.mean(
       [paired.measured(of, report.ranks_PM, gains_QM) for report in reports]
     )
-    for name, of in MEASURES.items()
+    for name, of in TAG_MEASURES.items()
   }
 
 

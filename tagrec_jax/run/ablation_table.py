@@ -6,7 +6,8 @@ import dataclasses
 import pathlib
 
 from tagrec_jax.core import files
-from tagrec_jax.run.ablation import MEASURES, Ablation, Row
+from tagrec_jax.evaluation.paired import TAG_MEASURES
+from tagrec_jax.run.ablation import Ablation, Row
 
 _DRAWN = ("P@5", "PSP@5")
 _GAPS = (
@@ -33,12 +34,12 @@ def markdown(found: Ablation) -> str:
     f" products of training. {told['bootstrap']}; training with seeds {seeds};"
     f" commit {commits or 'unknown'}."
   )
-  values = [["read", *MEASURES]]
-  gaps = [["row", "beside", *MEASURES]]
+  values = [["read", *TAG_MEASURES]]
+  gaps = [["row", "beside", *TAG_MEASURES]]
   for row in found.rows:
-    values.append([row.label, *(_value(row, name) for name in MEASURES)])
+    values.append([row.label, *(_value(row, name) for name in TAG_MEASURES)])
     if row.gaps:
-      cells = [_gap(row, name) for name in MEASURES]
+      cells = [_gap(row, name) for name in TAG_MEASURES]
       gaps.append([row.label, row.beside, *cells])
   return "\n".join(
     [

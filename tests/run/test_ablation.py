@@ -10,6 +10,7 @@ import pytest
 from configs import base
 from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.evaluation import paired
 from tagrec_jax.run import ablation, ablation_table, trained
 from tagrec_jax.run.ablation import Ablation, Row
 
@@ -104,7 +105,7 @@ def test_from_table_to_table(settings, tmp_path, monkeypatch, capsys):
     path = work / f"{run},seed=0/evaluation/test-strict-tags-tagrec_jax.json"
     told = json.loads(path.read_text())
     assert row.values == pytest.approx(
-      {name: told["metrics"][of] for name, of in ablation.MEASURES.items()}
+      {name: told["metrics"][of] for name, of in paired.TAG_MEASURES.items()}
     )
     seen = trained.read_settings(ablation.RunFolder(work / f"{run},seed=0"))
     assert seen.model.product == tuple(run.split("+"))
@@ -127,9 +128,9 @@ def test_from_table_to_table(settings, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def found() -> Ablation:
-  intervals = dict.fromkeys(ablation.MEASURES, (0.25, 0.5))
-  values = dict.fromkeys(ablation.MEASURES, 0.375)
-  gaps = dict.fromkeys(ablation.MEASURES, (0.125, -0.0625, 0.25))
+  intervals = dict.fromkeys(paired.TAG_MEASURES, (0.25, 0.5))
+  values = dict.fromkeys(paired.TAG_MEASURES, 0.375)
+  gaps = dict.fromkeys(paired.TAG_MEASURES, (0.125, -0.0625, 0.25))
   gaps["P@1"] = (-0.125, -0.25, -0.0625)
   return Ablation(
     (
