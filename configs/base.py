@@ -83,6 +83,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.fusion_layers = 1  # 'transformer' only
   model.modality_dropout = 0.0  # probability that a product lacks a feature
   # while training, so that any subset of them will do later
+  model.members = 1  # of a tagger (tag_item): models that learn side by side
+  # and answer together; memory and time grow as many times
   model.tag_vectors = "learned"  # one a tag; 'text': made of the tag's own
   # text, also for new tags; 'both', with a gate for each tag
   model.tag_dropout = 0.2  # 'text' and 'both': probability that a tag lacks

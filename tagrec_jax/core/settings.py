@@ -86,6 +86,7 @@ class ModelSettings:
   fusion: str = _key(choices=("sum", "transformer"))
   fusion_layers: int = _key(1)
   modality_dropout: float = _key(0, 0.95)
+  members: int = _key(1)
   tag_vectors: str = _key(choices=("learned", "text", "both"))
   tag_dropout: float = _key(0, 0.95)
   moment: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,12 +19,12 @@ from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.ranking import Entries, Query, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
-from tagrec_jax.models.tagger import Tagger
+from tagrec_jax.models.tagger import Tagger, Taggers
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
 Params = dict[str, Any]
-Ready = tuple[Params, Entries]
+Ready = tuple[Params, list[Entries]]
 
 
 class TagItem:
@@ -51,12 +51,13 @@ class TagItem:
     objective: Objective,
   ):
     self._objective = objective
-    self._make = lambda key: Tagger(
-      settings.model,
-      dataset.spec,
-      encoders=encoders,
-      prior=TagCounts.of(dataset).log_odds(),
-      rngs=nnx.Rngs(params=key),
+    prior = TagCounts.of(dataset).log_odds()
+    self._make = lambda key: Taggers(
+      lambda rngs: Tagger(
+        settings.model, dataset.spec, encoders=encoders, prior=prior, rngs=rngs
+      ),
+      settings.model.members,
+      nnx.Rngs(params=key),
     )
     abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
     self._graph, state = nnx.split(abstract, nnx.Param)
@@ -85,40 +86,54 @@ class TagItem:
       rows: not used, no table has any.
     """
     del rows
-    model = self._model(params)
-    # Every device makes the same tags, so it needs the same noise.
-    noise = Noise(jax.random.fold_in(key, 1))
+    members = self._members(params)
     # Tags that came after training are no answers.
     tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
-    entries = model.tags.entries(tag, noise)
-    query = self._ask(model, entries, batch, Noise(key, shard))
-    loss = self._objective(
-      query.query_BTD,
-      query.vectors_CD,
-      query.bias_C,
-      batch["target_tags"][:, None],
-      None,
-    )
-    return {"tags": loss}
+    total, weight = jnp.zeros(()), jnp.zeros(())
+    for number, member in enumerate(members):
+      member_key = jax.random.fold_in(key, number)
+      # Every device makes the same tags, so it needs the same noise.
+      noise = Noise(jax.random.fold_in(member_key, 1))
+      entries = member.tags.entries(tag, noise)
+      query = self._ask(member, entries, batch, Noise(member_key, shard))
+      loss = self._objective(
+        query.query_BTD,
+        query.vectors_CD,
+        query.bias_C,
+        batch["target_tags"][:, None],
+        None,
+      )
+      total, weight = total + loss.total / len(members), loss.weight
+    return {"tags": Sum(total, weight)}
 
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the tags, also those that came after training."""
-    return params, self._model(params).tags.entries(self._tag)
+    members = self._members(params)
+    return params, [member.tags.entries(self._tag) for member in members]
 
   def scores(
     self, ready: Ready, batch: Batch
   ) -> dict[str, Float[Array, "B C"]]:
     """The scores of all tags for each product.
 
+    Several members answer with the logarithm of the geometric mean of their
+    probabilities.
+
     Args:
       ready: of `prepare`.
     """
-    params, entries = ready
-    query = self._ask(self._model(params), entries, batch, None)
-    return {"tags": scores(query)}
+    params, every = ready
+    answers = [
+      scores(self._ask(member, entries, batch, None))
+      for member, entries in zip(self._members(params), every, strict=True)
+    ]
+    if len(answers) == 1:
+      return {"tags": answers[0]}
+    logs = [jax.nn.log_softmax(answer) for answer in answers]
+    return {"tags": sum(logs[1:], start=logs[0]) / len(logs)}
 
-  def _model(self, params: Params) -> Tagger:
-    return nnx.merge(self._graph, nnx.State(params))
+  def _members(self, params: Params) -> Sequence[Tagger]:
+    return nnx.merge(self._graph, nnx.State(params)).members
 
   def _ask(
     self, model: Tagger, entries: Entries, batch: Batch, noise: Noise | None
