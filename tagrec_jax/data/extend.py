@@ -42,8 +42,7 @@ def extend(
     UserError: if one is of training already or comes twice, or if there are
       tags but training had none.
   """
-  _check(dataset.items, items)
-  _check(dataset.tags, tags)
+  check_new(dataset, items, tags)
   has_tags = TAGS in dataset.product
   if tags and not has_tags:
     raise UserError(
@@ -93,8 +92,15 @@ def extend(
   return dataclasses.replace(extended, fingerprint=fingerprint(extended))
 
 
-def _check(trained: Vocabulary, given: Sequence[Item] | Sequence[Tag]) -> None:
+def check_new(
+  dataset: Dataset, items: Sequence[Item], tags: Sequence[Tag]
+) -> None:
   """Raises UserError for the first record that cannot be added."""
+  _check(dataset.items, items)
+  _check(dataset.tags, tags)
+
+
+def _check(trained: Vocabulary, given: Sequence[Item] | Sequence[Tag]) -> None:
   seen: set[str] = set()
   for record in given:
     kind = type(record).__name__.lower()

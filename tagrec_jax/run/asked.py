@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from tagrec_jax import build
+from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset, Questions
 from tagrec_jax.data.pipeline import Batch
@@ -114,13 +115,27 @@ class People:
 
 
 class Products:
-  """Which tags has each product?"""
+  """Which tags has each product?
+
+  Raises:
+    UserError: if no product of valid or of test has a tag: a run that cannot be
+      measured at its end is not to begin.
+  """
 
   def __init__(
     self, settings: Settings, dataset: Dataset, split: str, most: int
   ):
     self._settings, self._dataset = settings, dataset
-    rows = getattr(dataset, f"{split}_items")
+    asked = {"valid": dataset.valid_items, "test": dataset.test_items}
+    for name, rows in asked.items():
+      if not len(rows):
+        raise UserError(
+          f"data '{dataset.name}'",
+          f"no product of {name} has a tag",
+          "at least one",
+          "set config.data.cold_items higher",
+        )
+    rows = asked[split]
     self._rows = rows[_some(len(rows), most, settings.seed)]
 
   def batches(self) -> Iterator[Batch]:
@@ -143,7 +158,9 @@ class Products:
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     del target
-    known = {n: build.PRODUCT_BASELINES[n] for n in build.PRODUCT_BASELINES.names}
+    known = {
+      n: build.PRODUCT_BASELINES[n] for n in build.PRODUCT_BASELINES.names
+    }
     return {n: b for n, b in known.items() if b.suits(self._dataset)}
 
 

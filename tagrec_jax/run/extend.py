@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import Any
 
@@ -17,6 +18,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.clean import tidy_item, tidy_tag
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.extend import check_new
 from tagrec_jax.data.records import Item, Tag
 from tagrec_jax.data.sources.folder import read_items, read_tags
 from tagrec_jax.data.sources.rows import good
@@ -49,7 +51,7 @@ def extend(
     The longer data set.
 
   Raises:
-    UserError: if nothing is added, or the folders are wrong.
+    UserError: if nothing is added or it is not new, or the folders are wrong.
   """
   old = RunFolder(pathlib.Path(workdir))
   settings = trained.read_settings(old)
@@ -84,8 +86,10 @@ def _added(dataset: Dataset, items: str, tags: str, promote: bool) -> Additions:
     tuple(Item(id) for id in dataset.new_items.ids),
     tuple(Tag(id) for id in dataset.new_tags.ids),
   )
+  # Pictures are read again whenever the run is, from wherever that is done.
+  table = os.path.abspath(items)
   read = Additions(
-    tuple(map(tidy_item, good(read_items(items)))) if items else (),
+    tuple(map(tidy_item, good(read_items(table)))) if items else (),
     tuple(map(tidy_tag, good(read_tags(tags)))) if tags else (),
   )
   added = own.then(read) if promote else read
@@ -96,6 +100,7 @@ def _added(dataset: Dataset, items: str, tags: str, promote: bool) -> Additions:
       "products or tags",
       "name a table in --items or --tags, or set --promote",
     )
+  check_new(dataset, added.items, added.tags)
   return added
 
 

@@ -45,16 +45,17 @@ def recommend(
   Raises:
     UserError: a person, product or target the run does not know.
   """
+  k = 0 if products and top_k == "auto" else _length(top_k)
   run = trained.load(workdir, checkpoint)
   _check_task(run.settings, products)
   if products:
-    answers = _tag(run, products, top_k, allowed, exclusive)
+    answers = _tag(run, products, k, allowed, exclusive)
   else:
     _check_targets(targets, run.settings)
     asked = _requests(run.dataset, person, history, requests, time)
     recommender = Recommender(run.scores, run.dataset, run.settings)
     answers = recommender.answer(
-      asked, targets=targets, k=_length(top_k), exclude_seen=exclude_seen
+      asked, targets=targets, k=k, exclude_seen=exclude_seen
     )
   for answer in answers:
     print(json.dumps(answer, ensure_ascii=False))
@@ -63,15 +64,17 @@ def recommend(
 def _tag(
   run: Trained,
   products: str,
-  top_k: str,
+  k: int,
   allowed: Sequence[str],
   exclusive: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
-  """Answers for the products of a table; a row that is refused is told."""
+  """Answers for the products of a table; a row that is refused is told.
+
+  Args:
+    k: the length of each; 0 for as many as suits the products of valid best.
+  """
   items = list(good(read_items(products)))
-  rule = None
-  if top_k == "auto":
-    rule = calibrated(run.settings, run.dataset, run.scores)
+  rule = None if k else calibrated(run.settings, run.dataset, run.scores)
   tagger = ProductTagger(
     run.scores,
     run.dataset,
@@ -80,8 +83,7 @@ def _tag(
     exclusive=exclusive,
     chosen=rule.chosen if rule else None,
   )
-  k = len(tagger.tags) if top_k == "auto" else _length(top_k)
-  return tagger.answer(items, k=k)
+  return tagger.answer(items, k=k or len(tagger.tags))
 
 
 def _length(top_k: str) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,11 +34,11 @@ added = st.builds(
 )
 
 
-@given(added)
-def test_as_it_was_written(wanted):
-  with tempfile.TemporaryDirectory() as folder:
-    additions.write(Path(folder), wanted)
-    assert additions.read(Path(folder)) == wanted
+@given(wanted=added)
+def test_as_it_was_written(tmp_path_factory, wanted):
+  folder = tmp_path_factory.mktemp("run", numbered=True)
+  additions.write(folder, wanted)
+  assert additions.read(folder) == wanted
 
 
 def test_a_run_that_never_was_extended(tmp_path):
