@@ -14,7 +14,9 @@ DOCUMENTS = [
   "README.md",
   "CONTRIBUTING.md",
   "docs/performance.md",
+  "docs/products.md",
   "colab/quickstart.ipynb",
+  "colab/tags_for_products.ipynb",
 ]
 documents = pytest.mark.parametrize("name", DOCUMENTS)
 
