@@ -3,8 +3,9 @@
 What: 610 people's ratings in order → the next film. A tenth of the films is
   kept out of training for valid and a tenth for test; they are known by title,
   description, genres, keywords and year, and are asked for among all others.
-Source: SASRec (Kang & McAuley 2018) with a sampled softmax; product vectors of id and content, where the id is missing at times
-  (DropoutNet, Volkovs et al. 2017), so that films without one are understood.
+Source: SASRec (Kang & McAuley 2018) with a sampled softmax; product vectors of
+  id and content, where parts are missing at times (DropoutNet, Volkovs et al.
+  2017), so that films without an id are understood.
 Run: python -m experiments.train --config=configs/films.py \
   --config.data.folder=FOLDER --workdir=runs/films
 Expect: better than the id alone (`films.py:id`) on films of training; new
