@@ -9,8 +9,10 @@ Source: hashed n-grams (fastText, Joulin et al. 2016), a small ResNet (He et al.
   2016), late fusion, and a loss over all tags.
 Run: python -m experiments.train --config=configs/clipart.py \
   --config.data.folder=FOLDER --workdir=runs/clipart
-Expect: every modality adds to the others, see docs/products.md.
-Measured: not yet measured.
+Expect: pictures alone far above popularity; what they add to words and artist
+  is within the noise of training, see docs/products.md.
+Measured: P@5 .2642 (.2455 to .2836) on test, pictures alone .0985, popularity
+  .0276; 88 s of training on two shared cores (commit 59a80a2, 2026-11-25).
 """
 
 import ml_collections

@@ -10,7 +10,8 @@ Source: hashed n-grams (fastText, Joulin et al. 2016), late fusion, and a loss
 Run: python -m experiments.train --config=configs/steam.py \
   --config.data.folder=FOLDER --workdir=runs/steam
 Expect: every modality adds to the others, see docs/products.md.
-Measured: not yet measured.
+Measured: P@5 .4905 (.4815 to .4985), PSP@5 .5513 on test, 9 s of training on
+  two shared cores (commit 59a80a2, 2026-11-25).
 """
 
 import ml_collections
