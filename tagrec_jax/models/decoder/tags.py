@@ -20,7 +20,7 @@ from tagrec_jax.models.decoder.ranking import Catalogue, Entries, OwnCatalogue
 
 
 class TagCatalogue(nnx.Module):
-  """vector = σ(gate) · learned + W · text, bias = learned + common.
+  """vector = σ(gate) · learned + W · text, bias = learned + w · text + common.
 
   Tags that came after training have no learned part. While training, tags at
   times have none either (`tag_dropout`), so that their text learns to serve
@@ -52,7 +52,9 @@ class TagCatalogue(nnx.Module):
     )
     self.names = tuple(encoders)
     self.encoders = nnx.List(list(encoders.values()))
-    self.text = Linear(width, width, ("embed", None), rngs, dtype=jnp.float32)
+    self.norm = param.layer_norm(width, rngs, dtype=jnp.float32)
+    self.text = _start_at_zero(width, width, rngs)
+    self.lean = _start_at_zero(width, 1, rngs)
     learned = settings.tag_vectors == "both"
     self.table = (
       param.table(size, width, ("vocabulary", "embed"), rngs)
@@ -76,31 +78,45 @@ class TagCatalogue(nnx.Module):
       content: feature → array [C, ...], as in `Dataset.tag`: tags of training
         first, then any number of new ones.
     """
-    vectors_CD = self.text(self._encoded(content, noise))
+    text_CD = self._text(content, noise)
+    vectors_CD = self.text(text_CD)
     size, new = len(self.bias[...]), len(vectors_CD) - len(self.bias[...])
     keep_T = self._keep(size, noise)
     bias_T = jnp.where(keep_T, self.bias[...], 0.0)
     bias_C = jnp.pad(bias_T, (0, new)) + self.common[...]
+    bias_C = bias_C + self.lean(text_CD)[:, 0]
     if self.table is None or self.gate is None:
       return Entries(vectors_CD, bias_C)
     gate_T = jnp.where(keep_T, jax.nn.sigmoid(self.gate[...]), 0.0)
     learned_TD = gate_T[:, None] * self.table[...]
     return Entries(vectors_CD + jnp.pad(learned_TD, ((0, new), (0, 0))), bias_C)
 
-  def _encoded(
+  def _text(
     self, content: Mapping[str, Array], noise: Noise | None
   ) -> Float[Array, "C D"]:
+    """What the content of tags says, each of one size.
+
+    Steps of Adam move all weights of a map alike, so that scores would leap;
+    divided by D, what maps it moves them no faster than a table of vectors.
+    """
     vectors = [
       encoder(content[name], noise).mean().astype(jnp.float32)
       for name, encoder in zip(self.names, self.encoders, strict=True)
     ]
-    return sum(vectors[1:], start=vectors[0])
+    text_CD = self.norm(sum(vectors[1:], start=vectors[0]))
+    return text_CD / text_CD.shape[1]
 
   def _keep(self, size: int, noise: Noise | None) -> Bool[Array, " T"]:
     """Which tags of training have their learned part."""
     if noise is None or not self.rate:
       return jnp.ones(size, bool)
     return noise.keep((size,), self.rate)
+
+
+def _start_at_zero(inputs: int, outputs: int, rngs: nnx.Rngs) -> Linear:
+  return Linear(
+    inputs, outputs, ("embed", None), rngs, dtype=jnp.float32, zero=True
+  )
 
 
 def tag_catalogue(

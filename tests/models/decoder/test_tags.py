@@ -53,25 +53,31 @@ def made(**changes):
   rngs = nnx.Rngs(params=0)
   encoders = {"text": SetVector(TEXT, settings, rngs)}
   catalogue = tag_catalogue(settings, SPEC, encoders, rngs)
-  state = nnx.state(catalogue, nnx.Param)
+  nnx.update(catalogue, randomised(nnx.state(catalogue, nnx.Param)))
+  return catalogue
+
+
+def randomised(state):
   leaves, tree = jax.tree.flatten(state)
   random = np.random.default_rng(0)
   leaves = [jnp.asarray(random.normal(size=x.shape), x.dtype) for x in leaves]
-  nnx.update(catalogue, jax.tree.unflatten(tree, leaves))
-  return catalogue
+  return jax.tree.unflatten(tree, leaves)
 
 
 def test_both_by_hand():
   tags = made()
   entries = tags.entries(WORDS, None)
-  encoded = tags.encoders[0](WORDS["text"], None).mean()[2]
+  encoded = tags.norm(tags.encoders[0](WORDS["text"], None).mean())[2] / 8
   text = encoded @ tags.text.kernel[...] + tags.text.bias[...]
+  lean = encoded @ tags.lean.kernel[...] + tags.lean.bias[...]
   gate = 1 / (1 + np.exp(-tags.gate[...][2]))
   np.testing.assert_allclose(
     entries.vectors_CD[2], text + gate * tags.table[...][2], rtol=1e-5
   )
   np.testing.assert_allclose(
-    entries.bias_C[2], (tags.bias[...][2] + tags.common[...])[0], rtol=1e-6
+    entries.bias_C[2],
+    (tags.bias[...][2] + lean + tags.common[...])[0],
+    rtol=1e-5,
   )
 
 
@@ -79,7 +85,12 @@ def test_new_tags_are_known_by_their_text_alone():
   tags = made()
   entries, text = tags.entries(WORDS, None), made(tag_vectors="text")
   assert entries.vectors_CD.shape == (7, 8)
-  np.testing.assert_array_equal(entries.bias_C[5:], tags.common[...].repeat(2))
+  text_CD = tags.norm(tags.encoders[0](WORDS["text"], None).mean()) / 8
+  np.testing.assert_allclose(
+    entries.bias_C[5:],
+    (tags.lean(text_CD)[:, 0] + tags.common[...])[5:],
+    rtol=1e-5,
+  )
   assert not np.allclose(entries.vectors_CD[4], entries.vectors_CD[5])
   only = text.entries(WORDS, None)
   np.testing.assert_array_equal(only.vectors_CD[4], only.vectors_CD[5])
@@ -120,6 +131,7 @@ def test_gradients_reach_every_parameter_and_only_known_tags():
     assert not of_new[name].any()
   for grads in (of_old, of_new):
     assert grads["text"]["kernel"].any()
+    assert grads["lean"]["kernel"].any()
     assert grads["common"].any()
 
 
@@ -137,6 +149,7 @@ def test_tags_share_the_encoder_of_products():
   shapes = [x.shape for x in jax.tree.leaves(state)]
   assert shapes.count((9, 8)) == 1
   logical_axes(state)
+  state = randomised(state)  # or words of tags had no effect yet
 
   def score(state):
     model = nnx.merge(graph, state)
@@ -149,6 +162,25 @@ def test_tags_share_the_encoder_of_products():
 
   (grad,) = [x for x in jax.tree.leaves(jax.grad(score)(state)) if len(x) == 9]
   assert grad.any(axis=1).tolist() == [True] * 3 + [False] * 4 + [True] * 2
+
+
+def test_text_begins_without_effect():
+  """So scores start at the prior, whatever the words."""
+  rngs = nnx.Rngs(params=0)
+  encoders = {"text": SetVector(TEXT, SETTINGS, rngs)}
+  prior = np.linspace(-4.0, 0.0, 5)
+  tags = tag_catalogue(
+    dataclasses.replace(SETTINGS, tag_vectors="text"),
+    SPEC,
+    encoders,
+    rngs,
+    prior,
+  )
+  entries = tags.entries(WORDS, None)
+  assert not entries.vectors_CD.any()
+  np.testing.assert_allclose(
+    entries.bias_C, [*prior, prior.mean(), prior.mean()], rtol=1e-6
+  )
 
 
 def test_learned_tags_read_nothing():
