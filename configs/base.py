@@ -201,3 +201,4 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   config.checkpoint.save_every = 20
   config.evaluation.max_valid_people = 256
   config.evaluation.bootstrap_samples = 100
+  config.model.members = 1

@@ -25,23 +25,28 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.data.ngram_buckets = 65536
   config.data.ngram_width = 224
 
-  config.model.product = ("ngrams",)
+  config.pipeline.batch_rows = 256
+
+  config.model.product = (
+    *("ngrams", "title", "section", "brand", "priority"),
+    *("app_categories", "numbers"),
+  )
   config.model.width = 384
   config.model.hidden = 1024
   config.model.layers = 1
   config.model.dropout = 0.3
+  config.model.members = 3
 
-  config.objective.tags = "multilabel_sigmoid"
+  config.objective.tags = "decoupled_softmax"
+  config.objective.propensity_weight = 0.2
 
   config.optimizer.learning_rate = 2e-3
   config.optimizer.ngrams_learning_rate = 0.05
   config.optimizer.beta2 = 0.99
 
-  config.pipeline.batch_rows = 256
-
-  config.train.steps = 1140
-  config.train.evaluate_every = 190
-  config.checkpoint.save_every = 190
+  config.train.steps = 380
+  config.train.evaluate_every = 95
+  config.checkpoint.save_every = 95
 
   if variant == "tiny":
     base.shrink(config)

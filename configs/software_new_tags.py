@@ -24,9 +24,14 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.name = "software_new_tags"
   config.data.cold_tags = 0.1
 
+  config.model.product = ("ngrams",)
+  config.model.members = 1
   config.model.tag_vectors = "both"
   config.model.tag_dropout = 0.5
   config.model.width = 256
+
+  config.objective.tags = "multilabel_sigmoid"
+  config.objective.propensity_weight = 0.0
 
   config.train.steps = 570
 
