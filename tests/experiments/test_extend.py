@@ -248,7 +248,7 @@ def adding(**changes):
     (adding(output="runs/tagger"), "found a run"),
     (adding(items="shop/items.jsonl"), "item 'p..': has been trained on"),
     (adding(workdir="runs/longer"), "item 'n1': has been trained on"),
-    (adding(items="shop/tags.csv"), "a column 'item_id'"),
+    (adding(items="shop/tags.csv"), "column 'tag' is not known"),
     (adding(checkpoint="3"), "no checkpoint of"),
   ],
 )
