@@ -3,7 +3,7 @@
 What: as `configs/software.py`, with a tenth of the tags taken from all
   packages of training; they are asked for among all others at valid and test.
 Source: tags and packages read by one encoder, so that a tag's text asks for
-  packages that say the same (DeViSE, Frome et al. 2013, with text for images).
+  packages that say the same (DeViSE, 2013, with text for images).
 Run: python -m experiments.train --config=configs/software_new_tags.py \
   --config.data.folder=FOLDER --workdir=runs/software_new_tags
 Expect: on tags never trained, above the similarity of words; on others as good
