@@ -199,7 +199,8 @@ def test_it_learns_tags_of_products_it_never_saw(dataset):
   rows = np.concatenate([dataset.valid_items, dataset.test_items])
   task = build.model(settings, dataset)
   batch = questions(dataset, settings, rows)
-  ready = task.prepare(jax.device_get(state.params))
+  params = jax.tree.map(jnp.asarray, jax.device_get(state.params))
+  ready = task.prepare(params)
   found = np.asarray(jax.jit(task.scores)(ready, batch)["tags"])[:-1]
   best = found.argmax(1)
   right = (dataset.product["tags"][rows] == best[:, None]).any(1)
