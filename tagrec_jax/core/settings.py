@@ -250,6 +250,17 @@ def _check_tag_item(settings: Settings) -> None:
 def _check_intervals(settings: Settings) -> None:
   """All that is done every so many steps is done between two calls."""
   train, per_call = settings.train, settings.train.steps_per_call
+  model = settings.model
+  for feature in ("image", "audio"):
+    reads = feature in model.product and getattr(model, feature) == "cnn"
+    if reads and per_call > 1:
+      raise UserError(
+        "config.train.steps_per_call",
+        f"found {per_call} with config.model.{feature}='cnn': convolutions"
+        " in a loop are 45 times slower on a CPU",
+        "1",
+        "set it to 1, or choose another encoder",
+      )
   for name, steps in {
     "train.steps": train.steps,
     "train.log_every": train.log_every,

@@ -17,9 +17,9 @@ from tagrec_jax.training.state import TrainState
 def grow(trained: TrainState, wanted: Any) -> TrainState:
   """Appends rows for products and tags that came later.
 
-  A new row of a parameter is the mean of the trained ones: of a product that
-  has only an id nothing better is known, and what its content says is added to
-  it as always. New rows of the optimizer's moments are 0.
+  A new row of a table is 0: of a product or a tag only its content is known, and
+  that says what it said before there was a row. A new bias is the mean of the
+  trained ones. New rows of the optimizer's moments are 0.
 
   Args:
     trained: of the catalogue before.
@@ -37,17 +37,20 @@ def grow(trained: TrainState, wanted: Any) -> TrainState:
       else jnp.concatenate([old, rows(old, new.shape[0] - old.shape[0])])
     )
 
-  with_means = each(
-    lambda old, count: jnp.repeat(old.mean(0, keepdims=True), count, axis=0)
-  )
-  with_zeros = each(
-    lambda old, count: jnp.zeros((count, *old.shape[1:]), old.dtype)
+  def zeros(old: Array, count: int) -> Array:
+    return jnp.zeros((count, *old.shape[1:]), old.dtype)
+
+  with_zeros = each(zeros)
+  untrained = each(
+    lambda old, count: (
+      zeros(old, count) if old.ndim > 1 else jnp.full(count, old.mean())
+    )
   )
   return TrainState(
     step=trained.step,
-    params=jax.tree.map(with_means, trained.params, wanted.params),
+    params=jax.tree.map(untrained, trained.params, wanted.params),
     opt_state=jax.tree.map(with_zeros, trained.opt_state, wanted.opt_state),
-    ema=jax.tree.map(with_means, trained.ema, wanted.ema),
+    ema=jax.tree.map(untrained, trained.ema, wanted.ema),
     skipped=trained.skipped,
     skipped_in_row=trained.skipped_in_row,
     last_skipped=trained.last_skipped,

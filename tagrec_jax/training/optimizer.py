@@ -20,6 +20,10 @@ from tagrec_jax.core.settings import OptimizerSettings
 
 Rule = Callable[[OptimizerSettings], optax.GradientTransformation]
 
+_NO_GRADIENT = 1e-14
+"""Of a mean square: what is smaller is but the rounding of a gradient of 0, which
+Adagrad would turn into steps as large as all others."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
@@ -185,7 +189,7 @@ def scale_by_row_adagrad() -> optax.GradientTransformation:
     )
     scaled = jax.tree.map(
       lambda sum_V, g: (
-        g * jax.lax.rsqrt(sum_V + 1e-20).reshape(-1, *[1] * (g.ndim - 1))
+        g * jax.lax.rsqrt(sum_V + _NO_GRADIENT).reshape(-1, *[1] * (g.ndim - 1))
       ),
       state,
       updates,

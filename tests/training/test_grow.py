@@ -63,7 +63,7 @@ def trained(recipe):
   return dataclasses.replace(state, skipped=jnp.int32(4))
 
 
-def test_rows_are_means_and_their_moments_nothing(recipe_of):
+def test_rows_are_0_and_biases_means_and_moments_nothing(recipe_of):
   old = trained(recipe_of(5, 4))
   wanted = jax.eval_shape(lambda: new_state(recipe_of(7, 5)))
   new = grow(old, wanted)
@@ -75,8 +75,9 @@ def test_rows_are_means_and_their_moments_nothing(recipe_of):
   for before, after in ((old.params, new.params), (old.ema, new.ema)):
     for name, rows in before.items():
       np.testing.assert_array_equal(after[name][: len(rows)], rows)
+      wanted_row = rows.mean(0) if rows.ndim == 1 else np.zeros(rows.shape[1])
       for row in after[name][len(rows) :]:
-        np.testing.assert_allclose(row, rows.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(row, wanted_row, rtol=1e-6)
   grown = 0
   for before, after in zip(
     jax.tree.leaves(old.opt_state), jax.tree.leaves(new.opt_state), strict=True
