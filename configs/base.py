@@ -122,8 +122,8 @@ def get_config() -> ml_collections.ConfigDict:
   # their rows and moments, so that a step costs the same for any catalogue;
   # for losses that draw negatives, without ema_decay
   optimizer.learning_rate = 1e-3  # the highest the schedule reaches
-  optimizer.ngrams_learning_rate = 0.0  # of Adagrad by rows, on tables of
-  # n-grams alone; 0: they are trained like all else
+  optimizer.content_learning_rate = 0.0  # of Adagrad by rows, on tables of
+  # n-grams, words and classes of products; 0: they are trained like all else
   optimizer.schedule = "constant"  # after warm-up; 'cosine', 'linear': to 0
   optimizer.warmup_steps = 0
   optimizer.weight_decay = 0.0  # decoupled; not on biases and norms

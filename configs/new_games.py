@@ -44,7 +44,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.dropout = 0.3
 
   config.optimizer.learning_rate = 2e-3
-  config.optimizer.ngrams_learning_rate = 0.05
+  config.optimizer.content_learning_rate = 0.05
   config.optimizer.schedule = "cosine"
   config.optimizer.warmup_steps = 50
   config.optimizer.weight_decay = 0.1

@@ -41,7 +41,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.objective.propensity_weight = 0.2
 
   config.optimizer.learning_rate = 2e-3
-  config.optimizer.ngrams_learning_rate = 0.05
+  config.optimizer.content_learning_rate = 0.05
   config.optimizer.beta2 = 0.99
 
   config.train.steps = 380

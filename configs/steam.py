@@ -40,7 +40,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.objective.tags = "multilabel_sigmoid"
 
   config.optimizer.learning_rate = 2e-3
-  config.optimizer.ngrams_learning_rate = 0.05
+  config.optimizer.content_learning_rate = 0.05
   config.optimizer.beta2 = 0.99
 
   config.pipeline.batch_rows = 256

@@ -118,7 +118,7 @@ class OptimizerSettings:
   name: str
   tables: str = _key(choices=("dense", "lazy"))
   learning_rate: float = _key(1e-9)
-  ngrams_learning_rate: float = _key(0)
+  content_learning_rate: float = _key(0)
   schedule: str = _key(choices=("constant", "cosine", "linear"))
   warmup_steps: int = _key(0)
   weight_decay: float = _key(0)

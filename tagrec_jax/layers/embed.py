@@ -24,8 +24,10 @@ def lookup(
 class Classes(nnx.Module):
   """A vector for each class of a category; missing (-1) is the zero vector."""
 
-  def __init__(self, size: int, width: int, rngs: nnx.Rngs):
-    self.table = param.table(size, width, (None, "embed"), rngs)
+  def __init__(
+    self, size: int, width: int, rngs: nnx.Rngs, axis: str | None = None
+  ):
+    self.table = param.table(size, width, (axis, "embed"), rngs)
 
   def __call__(self, ids: Int[Array, "..."]) -> Float[Array, "... D"]:
     return lookup(self.table[...], ids)
@@ -34,8 +36,10 @@ class Classes(nnx.Module):
 class Bag(nnx.Module):
   """The mean of the vectors of a set's members; an empty set is zero."""
 
-  def __init__(self, size: int, width: int, rngs: nnx.Rngs):
-    self.table = param.table(size, width, ("vocabulary", "embed"), rngs)
+  def __init__(
+    self, size: int, width: int, rngs: nnx.Rngs, axis: str = "vocabulary"
+  ):
+    self.table = param.table(size, width, (axis, "embed"), rngs)
 
   def __call__(self, ids: Int[Array, "... M"]) -> Float[Array, "... D"]:
     total = lookup(self.table[...], ids).sum(-2)

@@ -22,7 +22,7 @@ _FSDP: Rules = (("embed", "fsdp"),)
 _TENSOR: Rules = (
   ("products", "tensor"),
   ("vocabulary", "tensor"),
-  ("ngrams", "tensor"),
+  ("content", "tensor"),
   ("heads", "tensor"),
   ("hidden", "tensor"),
 )
@@ -34,7 +34,7 @@ PRESETS: dict[str, Rules] = {
 }
 """name → ordered (logical axis, mesh axis); the first that matches is used."""
 
-DATA_SIZED = frozenset({"products", "vocabulary", "ngrams"})
+DATA_SIZED = frozenset({"products", "vocabulary", "content"})
 """Axes as long as the data set makes them. Where such a size does not divide,
 the axis stays whole; every other size is the user's to choose, and an error."""
 

@@ -1,7 +1,7 @@
 """How gradients become updates: a rule by name, and what all rules share.
 
 A rule only rescales the gradient. Clipping comes before it; decoupled weight
-decay, the learning rate and its schedule after it. Tables of n-grams may have a
+decay, the learning rate and its schedule after it. Tables of content may have a
 rule and a rate of their own.
 """
 
@@ -52,14 +52,14 @@ def make_optimizer(
   if settings.weight_decay:
     parts.append(optax.add_decayed_weights(settings.weight_decay, is_decayed))
   parts.append(optax.scale_by_learning_rate(schedule))
-  if settings.ngrams_learning_rate:
-    ratio = settings.ngrams_learning_rate / settings.learning_rate
+  if settings.content_learning_rate:
+    ratio = settings.content_learning_rate / settings.learning_rate
     own = [
       scale_by_row_adagrad(),
       optax.scale_by_learning_rate(lambda step: ratio * schedule(step)),
     ]
     chains = {True: optax.chain(*own), False: optax.chain(*parts)}
-    parts = [optax.partition(chains, _are_ngrams(axes))]
+    parts = [optax.partition(chains, _are_content(axes))]
   if settings.clip_norm:
     parts.insert(0, optax.clip_by_global_norm(settings.clip_norm))
   return Optimizer(optax.chain(*parts), schedule)
@@ -93,9 +93,9 @@ def map_moments(
   )
 
 
-def _are_ngrams(axes: Any) -> Any:
+def _are_content(axes: Any) -> Any:
   return jax.tree.map(
-    lambda names: names[:1] == ("ngrams",),
+    lambda names: names[:1] == ("content",),
     axes,
     is_leaf=lambda leaf: isinstance(leaf, tuple),
   )

@@ -33,7 +33,7 @@ def make_settings(ngrams=0.05, **model):
   config.pipeline.batch_rows = 16
   config.optimizer.name = "sgd"  # Adam would blow rounding up to steps
   config.optimizer.learning_rate = 0.1
-  config.optimizer.ngrams_learning_rate = ngrams
+  config.optimizer.content_learning_rate = ngrams
   config.optimizer.warmup_steps = 0
   config.train.steps = 6
   config.train.evaluate_every = config.train.log_every = 3

@@ -21,12 +21,12 @@ from tagrec_jax.training.state import new_state
 def recipe_of(tiny):
   """Rows of products, of tags → the recipe of a small model."""
   settings = dataclasses.replace(
-    tiny.optimizer, ngrams_learning_rate=0.05, ema_decay=0.9
+    tiny.optimizer, content_learning_rate=0.05, ema_decay=0.9
   )
   axes = {
     "items": ("products", "embed"),
     "bias": ("vocabulary",),
-    "ngrams": ("ngrams", "embed"),
+    "ngrams": ("content", "embed"),
   }
 
   def make(items: int, tags: int, width: int = 3) -> Recipe:

@@ -98,8 +98,8 @@ def test_adam_refuses_a_decay(tiny):
 
 def test_ngram_tables_have_a_rule_of_their_own(tiny):
   """Worked by hand: row 0 read twice, row 1 once, row 2 never."""
-  chosen = settings(tiny, learning_rate=0.01, ngrams_learning_rate=0.5)
-  axes = {"table": ("ngrams", "embed"), "kernel": ("embed", None)}
+  chosen = settings(tiny, learning_rate=0.01, content_learning_rate=0.5)
+  axes = {"table": ("content", "embed"), "kernel": ("embed", None)}
   params = {"table": jnp.ones((3, 2)), "kernel": jnp.ones((2, 2))}
   gradient = {
     "table": jnp.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]]),

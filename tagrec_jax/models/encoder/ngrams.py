@@ -35,10 +35,10 @@ class NgramBag(nnx.Module):
   ):
     self.rate = settings.dropout
     self.table = param.table(
-      feature.size, settings.width, ("ngrams", "embed"), rngs
+      feature.size, settings.width, ("content", "embed"), rngs
     )
     start = np.ones(feature.size) if weights is None else weights
-    self.weights = param.of(start[:, None], ("ngrams", None))
+    self.weights = param.of(start[:, None], ("content", None))
 
   def __call__(self, values: Int[Array, "N W"], noise: Noise | None) -> Tokens:
     """Under noise each n-gram is left out with probability `rate`."""

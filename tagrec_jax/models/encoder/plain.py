@@ -21,7 +21,7 @@ class CategoryVector(nnx.Module):
   """A vector for each class."""
 
   def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
-    self.embed = Classes(feature.size, settings.width, rngs)
+    self.embed = Classes(feature.size, settings.width, rngs, "content")
 
   def __call__(
     self, values_N: Int[Array, " N"], noise: Noise | None = None
@@ -38,7 +38,7 @@ class SetVector(nnx.Module):
 
   def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
     self.size = feature.size
-    self.embed = Bag(feature.size, settings.width, rngs)
+    self.embed = Bag(feature.size, settings.width, rngs, "content")
 
   def __call__(
     self, values_NM: Int[Array, "N M"], noise: Noise | None = None
