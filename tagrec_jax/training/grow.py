@@ -17,9 +17,9 @@ from tagrec_jax.training.state import TrainState
 def grow(trained: TrainState, wanted: Any) -> TrainState:
   """Appends rows for products and tags that came later.
 
-  A new row of a table is 0: of a product or a tag only its content is known, and
-  that says what it said before there was a row. A new bias is the mean of the
-  trained ones. New rows of the optimizer's moments are 0.
+  A new row of a table is 0: of a product or a tag only its content is known,
+  and that says what it said before there was a row. A new bias is the mean of
+  the trained ones. New rows of the optimizer's moments are 0.
 
   Args:
     trained: of the catalogue before.

@@ -21,8 +21,8 @@ from tagrec_jax.core.settings import OptimizerSettings
 Rule = Callable[[OptimizerSettings], optax.GradientTransformation]
 
 _NO_GRADIENT = 1e-14
-"""Of a mean square: what is smaller is but the rounding of a gradient of 0, which
-Adagrad would turn into steps as large as all others."""
+"""Of a mean square: what is smaller is but the rounding of a gradient of 0,
+which Adagrad would turn into steps as large as all others."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,7 +127,12 @@ def home(tmp_path_factory):
 def tagger(home):
   """A run of the task 'tag_item', and one that knows a product and a tag."""
   done(
-    home, "train", *TAGGER, "--config.train.steps=4", "--workdir=runs/tagger"
+    home,
+    "train",
+    *TAGGER,
+    "--config.train.steps=4",
+    "--config.optimizer.warmup_steps=0",
+    "--workdir=runs/tagger",
   )
   printed = done(
     home,
@@ -143,7 +148,12 @@ def tagger(home):
 def ranker(home):
   """A run of the task 'next_item' that was extended by all there is."""
   done(
-    home, "train", *RANKER, "--config.train.steps=4", "--workdir=runs/ranker"
+    home,
+    "train",
+    *RANKER,
+    "--config.train.steps=4",
+    "--config.optimizer.warmup_steps=0",
+    "--workdir=runs/ranker",
   )
   done(
     home,

@@ -73,6 +73,7 @@ def main(workdir, steps, process=None, port=None):
     name="adamw",
     tables="dense",
     learning_rate=1e-2,
+    content_learning_rate=0.0,
     schedule="constant",
     warmup_steps=0,
     weight_decay=0.01,
