@@ -8,7 +8,8 @@ Source: hashed n-grams (fastText, Joulin et al. 2016), late fusion, and a loss
 Run: python -m experiments.train --config=configs/film_tags.py \
   --config.data.folder=FOLDER --workdir=runs/film_tags
 Expect: clearly above nearest neighbours by words; a title alone says little.
-Measured: not yet measured.
+Measured: P@5 .3301, PSP@5 .7082 on test, level with Omikuji, PECOS and SGD in
+  the same run (docs/tag_peers.md); 16 s, commit 60da7db, 2026-11-25.
 """
 
 import ml_collections

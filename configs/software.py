@@ -1,14 +1,16 @@
-"""A catalogue of software: the tags of a package, known by its text alone.
+"""A catalogue of software: the tags of a package, known by its content alone.
 
 What: 30,296 packages of Debian 12 with 572 tags of the debtags vocabulary;
   tenths of the packages, whole source packages at a time, are kept for valid
   and for test.
-Source: hashed n-grams of name, synopsis and description (fastText, Joulin et
-  al. 2016), a residual head, and a loss over all tags.
+Source: n-grams of name, synopsis and description (fastText, Joulin et al.
+  2016), section, maintainer, priority and sizes; a residual head; each right tag
+  against the wrong ones; three members that answer together.
 Run: python -m experiments.train --config=configs/software.py \
   --config.data.folder=FOLDER --workdir=runs/software
 Expect: above Omikuji, PECOS and fastText in the same run, see the README.
-Measured: not yet measured.
+Measured: P@1 .9369, P@5 .4879, PSP@5 .7055 on valid; commit 3eb59d2,
+  2026-11-25, 3 minutes on 2 cores.
 """
 
 import ml_collections
