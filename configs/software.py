@@ -4,8 +4,8 @@ What: 30,296 packages of Debian 12 with 572 tags of the debtags vocabulary;
   tenths of the packages, whole source packages at a time, are kept for valid
   and for test.
 Source: n-grams of name, synopsis and description (fastText, Joulin et al.
-  2016), section, maintainer, priority and sizes; a residual head; each right tag
-  against the wrong ones; three members that answer together.
+  2016), section, maintainer, priority and sizes; a residual head; each right
+  tag against the wrong ones; three members that answer together.
 Run: python -m experiments.train --config=configs/software.py \
   --config.data.folder=FOLDER --workdir=runs/software
 Expect: above Omikuji, PECOS and fastText in the same run, see the README.
