@@ -6,7 +6,6 @@ in full before JAX starts.
 
 from __future__ import annotations
 
-import collections
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -215,14 +214,11 @@ def feature_encoders(
   from tagrec_jax.models.encoder.ngrams import NgramBag
   from tagrec_jax.models.encoder.vector import VectorMap
 
-  weights = collections.defaultdict(
-    lambda: None,
-    {
-      e.feature.name: e.weights
-      for e in prepared.encodings
-      if e.feature.part is Part.PRODUCT
-    },
-  )
+  weights = {
+    e.feature.name: e.weights
+    for e in prepared.encodings
+    if e.feature.part is Part.PRODUCT and e.weights is not None
+  }
   known = {
     Kind.CATEGORY: lambda: plain.CategoryVector,
     Kind.ID_SET: lambda: plain.SetVector,
@@ -240,9 +236,9 @@ def feature_encoders(
   }
   # An n-gram's weight starts at what training says it tells.
   return {
-    name: encoder
-    if weights[name] is None
-    else functools.partial(encoder, weights=weights[name])
+    name: functools.partial(encoder, weights=weights[name])
+    if name in weights
+    else encoder
     for name, encoder in made.items()
   }
 

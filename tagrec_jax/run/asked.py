@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,6 +76,9 @@ class People:
     self._questions = Questions(
       questions.people[chosen], questions.events[chosen]
     )
+    self._item_counts = item_counts(dataset)
+    # Only asked for where products have tags.
+    self._tag_counts = functools.cache(lambda: TagCounts.of(dataset))
 
   def batches(self) -> Iterator[Batch]:
     return question_batches(
@@ -100,11 +104,12 @@ class People:
       return ItemMeter(
         rules,
         protocol=build.PROTOCOLS[protocol],
-        item_counts=item_counts(self._dataset),
+        item_counts=self._item_counts,
         new_items=self._dataset.spec.num_new_items,
         trained=trained,
       )
-    return _tag_meter(rules, self._dataset, trained, calibration)
+    counts = self._tag_counts()
+    return _tag_meter(rules, self._dataset, counts, trained, calibration)
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     if target == "items":
@@ -137,6 +142,7 @@ class Products:
         )
     rows = asked[split]
     self._rows = rows[_some(len(rows), most, settings.seed)]
+    self._tag_counts = TagCounts.of(dataset)
 
   def batches(self) -> Iterator[Batch]:
     return product_question_batches(
@@ -154,7 +160,7 @@ class Products:
     calibration: Calibration | None,
   ) -> Meter:
     del target, protocol  # tags, and nothing was seen before
-    return _tag_meter(rules, self._dataset, None, calibration)
+    return _tag_meter(rules, self._dataset, self._tag_counts, None, calibration)
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     del target
@@ -167,13 +173,14 @@ class Products:
 def _tag_meter(
   rules: Rules,
   dataset: Dataset,
+  counts: TagCounts,
   trained: np.ndarray | None,
   calibration: Calibration | None,
 ) -> TagMeter:
   return TagMeter(
     rules,
     tags_of_item=dataset.product[TAGS],
-    counts=TagCounts.of(dataset),
+    counts=counts,
     new_tags=dataset.spec.num_new_tags,
     new_items=dataset.spec.num_new_items,
     trained=trained,

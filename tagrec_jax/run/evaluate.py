@@ -43,6 +43,8 @@ def evaluate(
   folder = pathlib.Path(output) if output else run_folder.evaluation
   console = Console()
   console.print(f"{workdir}, step {run.step}, {split}")
+  # On valid, whatever the protocol: so once for all.
+  calibration = calibrated(run.settings, run.dataset, run.scores, split)
   found = {}
   for protocol in protocols or (run.settings.evaluation.protocol,):
     measure = Measure(
@@ -50,7 +52,7 @@ def evaluate(
       run.dataset,
       split,
       protocol=protocol,
-      calibration=calibrated(run.settings, run.dataset, run.scores, split),
+      calibration=calibration,
     )
     found[protocol] = measure.all(run.scores, baselines=baselines)
     show(console, run.settings, found[protocol], split)

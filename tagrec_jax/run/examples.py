@@ -69,7 +69,7 @@ def _products(
     dataset, rows, features=settings.model.product, batch_products=len(rows)
   )
   best_BK, _ = top_k(scores(batch)["tags"], SHOWN, nothing)
-  tags = (*dataset.tags.ids, *dataset.new_tags.ids)
+  tags = dataset.all_tags.ids
   for place, row in enumerate(rows):
     own = [tags[t] for t in dataset.product["tags"][row] if t >= 0]
     table.add_row(

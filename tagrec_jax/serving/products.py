@@ -50,7 +50,7 @@ class ProductTagger:
     self._scores = scores
     self._dataset = dataset
     self._settings = settings
-    self.tags = (*dataset.tags.ids, *dataset.new_tags.ids)
+    self.tags = dataset.all_tags.ids
     self._rules = Constraints.of(
       self.tags, allowed=allowed, exclusive=exclusive
     )
@@ -110,7 +110,8 @@ class ProductTagger:
     pretrained = bool(self._settings.data.pretrained_text)
     names |= {TOKENS} if pretrained else set()
     product = {name: encodings[name].encode(items) for name in names}
-    asked = dataclasses.replace(self._dataset, product=product)
+    # The tags have been read when the model was prepared.
+    asked = dataclasses.replace(self._dataset, product=product, tag={})
     return with_vectors(asked, self._settings.data) if pretrained else asked
 
   def _write(
