@@ -11,8 +11,9 @@ def get_config() -> ml_collections.ConfigDict:
   """The defaults: a SASRec-size transformer on MovieLens-100K."""
   config = ml_collections.ConfigDict()
   config.name = "base"  # shown in tables and file names
-  config.task = "next_item"  # given a history, rank products or their tags; or
-  # 'tag_item': given a product by its content, rank tags
+  config.task = "next_item"  # given a history, rank products or their tags;
+  # 'tag_item': given a product by its content, rank tags; or 'tag_post': given
+  # a person, a product and the moment, rank the tags this person gives it
   config.seed = 0  # parameters, order of batches, dropout, negatives
 
   # Raw files → a prepared data set.
@@ -28,6 +29,8 @@ def get_config() -> ml_collections.ConfigDict:
   data.split = "leave_one_out"  # last event test, last but one valid; or
   # 'global_time': the last events of the whole data set are held out
   data.held_out_fraction = 0.1  # global_time only: of events, for each part
+  data.train_on_valid = False  # after all choices are made: what was valid
+  # trains too, so nothing is asked until the end, and the last step is kept
   data.text_vocabulary = 5000  # most frequent words of titles; 0: no text
   data.text_words = 8  # words kept of each product's text
   data.catalogue = "taken"  # products of training: those in training events;

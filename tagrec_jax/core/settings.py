@@ -41,6 +41,7 @@ class DataSettings:
   max_bad_rows: float = _key(0, 1)
   split: str = _key(choices=("leave_one_out", "global_time"))
   held_out_fraction: float = _key(0, 0.9)
+  train_on_valid: bool
   text_vocabulary: int = _key(0)
   text_words: int = _key(0)
   catalogue: str = _key(choices=("taken", "described"))
@@ -167,7 +168,7 @@ class EvaluationSettings:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
   name: str
-  task: str = _key(choices=("next_item", "tag_item"))
+  task: str = _key(choices=("next_item", "tag_item", "tag_post"))
   seed: int = _key(0, 2**31 - 1)
   data: DataSettings
   pipeline: PipelineSettings

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tagrec_jax.data.tables import Columns, Lists
+from tagrec_jax.data.lists import Lists
+from tagrec_jax.data.tables import Columns
 
 BLOCK_ROWS = 1024
 BLOCK_BYTES = 2**23

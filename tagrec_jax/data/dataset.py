@@ -8,6 +8,7 @@ import functools
 import numpy as np
 
 from tagrec_jax.data.encodings import Encoding
+from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.spec import Spec
 from tagrec_jax.data.vocab import Vocabulary
 
@@ -29,11 +30,17 @@ class Interactions:
     offsets: int64 [P + 1]; the events of person p are offsets[p]:offsets[p+1].
     items: int32 [E] row of the product, UNKNOWN for one that is not known.
     times: int64 [E] seconds since 1970 UTC, or NO_TIME.
+    posted: the tags that the person gave the product in each event, E lists of
+      rows, new ones among them; None where nobody tags.
+    moment: name → int32 [E], the class of each event's moment for each moment
+      feature that times do not tell, such as 'device'.
   """
 
   offsets: np.ndarray
   items: np.ndarray
   times: np.ndarray
+  posted: Lists | None = None
+  moment: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
   def of(self, person: int) -> slice:
     return slice(int(self.offsets[person]), int(self.offsets[person + 1]))

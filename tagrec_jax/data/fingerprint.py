@@ -12,6 +12,9 @@ import numpy as np
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.vocab import Vocabulary
 
+_LATER = ("posted", "moment")
+"""Fields of dataclasses that came after data sets had been named."""
+
 
 def fingerprint(dataset: Dataset) -> str:
   """sha256 (hex) of all that is in a data set but its own fingerprint.
@@ -37,7 +40,12 @@ def _add(digest: Any, value: Any) -> None:
     digest.update(f"vocabulary {value.fingerprint} ".encode())
   elif dataclasses.is_dataclass(value):
     fields = dataclasses.fields(value)
-    _add(digest, {f.name: getattr(value, f.name) for f in fields})
+    named = {f.name: getattr(value, f.name) for f in fields}
+    for name in _LATER:
+      # Data without them keeps the name it had before there were such fields.
+      if name in named and named[name] in (None, {}):
+        del named[name]
+    _add(digest, named)
   elif isinstance(value, dict):
     digest.update(f"dict {len(value)} ".encode())
     for key in sorted(value):

@@ -28,7 +28,7 @@ from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.data.tables import read_tables, write_tables
 from tagrec_jax.data.vocab import Vocabulary
 
-VERSION = 3
+VERSION = 4
 """Of the layout on disk."""
 
 _MANIFEST = "dataset.json"

@@ -6,7 +6,6 @@ tag, or `Lists` where each has a different number of values (events, texts).
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,28 +14,9 @@ from typing import Any
 import numpy as np
 
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
+from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.spec import Part, Spec
 from tagrec_jax.data.vocab import Vocabulary
-
-
-@dataclasses.dataclass(frozen=True)
-class Lists:
-  """Lists of different lengths, one after another.
-
-  Attributes:
-    values: [E], of all lists.
-    offsets: int64 [N + 1]; list n is values[offsets[n]:offsets[n + 1]].
-  """
-
-  values: np.ndarray
-  offsets: np.ndarray
-
-  @classmethod
-  def of(cls, values: np.ndarray, lengths: np.ndarray) -> Lists:
-    return cls(
-      values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    )
-
 
 Columns = Mapping[str, np.ndarray | Lists]
 

@@ -296,7 +296,7 @@ def test_values_that_do_not_fit_the_fingerprint(tmp_path):
 def test_another_layout(tmp_path, monkeypatch):
   store.write(small(), tmp_path / "data")
   monkeypatch.setattr(store, "VERSION", 99)
-  with pytest.raises(StorageError, match="layout version 3, expected version"):
+  with pytest.raises(StorageError, match="layout version 4, expected version"):
     store.read(tmp_path / "data")
 
 
