@@ -40,7 +40,8 @@ def get_config() -> ml_collections.ConfigDict:
   data.cold_people = 0.0  # fraction of people none of whose events train
   data.cold_tags = 0.0  # fraction of tags that no product of training has
   data.min_tag_items = 1  # tags of fewer products of training are left out,
-  # and tags that training does not meet, of fewer new products
+  # and tags that training does not meet, of fewer new products; a product to
+  # which somebody gave a tag counts like one that has it
   data.ngram_buckets = 0  # rows for n-grams of titles and descriptions, those
   # of most products, such as 65536; 0: no feature 'ngrams'
   data.ngram_width = 192  # n-grams kept of each product, the rarest
@@ -65,6 +66,8 @@ def get_config() -> ml_collections.ConfigDict:
   # events, or 'chunks': on all of them, cut at places that change each epoch
   pipeline.begin_token = True  # a token before the first event: it answers
   # for people without history, and makes the first event a target too
+  pipeline.product_tags = 32  # tag_post only: tags a question is told that
+  # others gave to its product in training, the most frequent
 
   # The encoder-decoder.
   model = config.model = ml_collections.ConfigDict()

@@ -68,6 +68,7 @@ class PipelineSettings:
   max_history: int = _key(1)
   long_histories: str = _key(choices=("newest", "chunks"))
   begin_token: bool
+  product_tags: int = _key(1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

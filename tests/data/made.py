@@ -13,6 +13,7 @@ SETTINGS = PipelineSettings(
   max_history=6,
   long_histories="newest",
   begin_token=True,
+  product_tags=3,
 )
 
 
