@@ -104,6 +104,18 @@ def get_config() -> ml_collections.ConfigDict:
   model.temperature = 1.0  # scores are divided by it
   model.memory_weight = 0.0  # w of an answer for products: (1 - w) of what the
   # network says and w of the transitions counted in training; 0: no memory
+  model.decoder = "ranking"  # one score for each entry of a catalogue; or
+  # 'sequence': products are written as codes (next_item), tags one after
+  # another until the set is complete (tag_item), and found by beam search
+  model.decoder_layers = 1  # 'sequence' only, as all up to code_vectors
+  model.beams = 64  # sequences kept; no other product can be recommended
+  model.tags_written = 16  # the most tags of a set
+  model.code_levels = 3  # codes of a product, besides one that tells apart
+  # those whose codes are the same
+  model.code_size = 64  # codes of each level
+  model.code_vectors = ("events",)  # what codes are made of: who follows whom
+  # in training ('events'), or features of products ('tags', 'ngrams', ...),
+  # which give codes to new products too
   model.compute_dtype = "float32"  # of matmuls; parameters stay float32
 
   # What is minimised: items_weight · loss + tags_weight · loss.

@@ -98,6 +98,13 @@ class ModelSettings:
   score: str = _key(choices=("dot", "cosine"))
   temperature: float = _key(1e-4)
   memory_weight: float = _key(0, 1)
+  decoder: str = _key(choices=("ranking", "sequence"))
+  decoder_layers: int = _key(1)
+  beams: int = _key(1)
+  tags_written: int = _key(1)
+  code_levels: int = _key(1, 8)
+  code_size: int = _key(2, 65536)
+  code_vectors: tuple[str, ...]
   compute_dtype: str = _key(choices=("float32", "bfloat16"))
 
 
