@@ -102,8 +102,19 @@ def get_config() -> ml_collections.ConfigDict:
   model.tie_products = True  # rank with the vectors that read the history
   model.score = "dot"  # or 'cosine': both sides at length 1
   model.temperature = 1.0  # scores are divided by it
+  model.interests = 1  # vectors a person has where products are asked for; a
+  # product's score is that of the one which suits it best
+  model.recent_events = 8  # 'long_short' only: what the short interest reads
   model.memory_weight = 0.0  # w of an answer for products: (1 - w) of what the
   # network says and w of the transitions counted in training; 0: no memory
+  model.memory_window = 10  # later events that count as following
+  model.memory_reach = 0.0  # an event d places later counts exp(-(d - 1) /
+  # reach); 0: 1 / d
+  model.memory_back = 0.0  # what an event counts as following a later one
+  model.memory_discount = 0.0  # what follows counts / (how often it follows
+  # anything) ** discount
+  model.memory_smoothing = 30.0  # pseudo-events that go to popular products
+  model.memory_decay = 0.5  # weight of an event relative to the one after it
   model.decoder = "ranking"  # one score for each entry of a catalogue; or
   # 'sequence': products are written as codes (next_item), tags one after
   # another until the set is complete (tag_item), and found by beam search
@@ -133,6 +144,12 @@ def get_config() -> ml_collections.ConfigDict:
   # probability costs nothing
   objective.propensity_weight = 0.0  # multi-label losses: 0: all right tags
   # count alike; 1: rare ones as much more as they are overlooked
+  objective.contrast_weight = 0.0  # of a loss that lets two views of a history
+  # come to the same interest, unlike those of other people in its row; 0: none
+  objective.contrast_temperature = 0.1  # of the cosine of two interests
+  objective.contrast_views = ("mask",)  # what the second view suffers besides
+  # other dropout: 'mask', 'crop', 'reorder' of events
+  objective.contrast_rate = 0.2  # fraction of a history that it touches
 
   optimizer = config.optimizer = ml_collections.ConfigDict()
   optimizer.name = "adamw"  # a name of build.py: OPTIMIZERS
@@ -161,6 +178,8 @@ def get_config() -> ml_collections.ConfigDict:
   # all intervals. Pays where a step takes less than 2 ms (8: 1.9 times the
   # speed at 1 ms, on a CPU). On a CPU other steps get up to a quarter slower:
   # a loop runs on fewer threads. Signals and errors wait for a call's end
+  train.init_from = ""  # folder of a run on the same data, whose best
+  # parameters are those this one starts from; '': random ones
 
   sharding = config.sharding = ml_collections.ConfigDict()
   sharding.backend = "jit"  # or 'pmap': plain data parallelism

@@ -97,7 +97,15 @@ class ModelSettings:
   tie_products: bool
   score: str = _key(choices=("dot", "cosine"))
   temperature: float = _key(1e-4)
+  interests: int = _key(1)
+  recent_events: int = _key(1)
   memory_weight: float = _key(0, 1)
+  memory_window: int = _key(1)
+  memory_reach: float = _key(0)
+  memory_back: float = _key(0, 1)
+  memory_discount: float = _key(0, 1)
+  memory_smoothing: float = _key(0)
+  memory_decay: float = _key(0, 1)
   decoder: str = _key(choices=("ranking", "sequence"))
   decoder_layers: int = _key(1)
   beams: int = _key(1)
@@ -120,6 +128,10 @@ class ObjectiveSettings:
   asymmetric_gamma: float = _key(0, 10)
   asymmetric_margin: float = _key(0, 0.9)
   propensity_weight: float = _key(0, 1)
+  contrast_weight: float = _key(0)
+  contrast_temperature: float = _key(1e-4)
+  contrast_views: tuple[str, ...]
+  contrast_rate: float = _key(0, 0.95)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,6 +158,7 @@ class TrainSettings:
   watch: str
   max_skipped_steps: int = _key(1)
   steps_per_call: int = _key(1)
+  init_from: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
