@@ -18,7 +18,11 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import ID
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
-from tagrec_jax.models.decoder.memory import TransitionMemory, interpolate
+from tagrec_jax.models.decoder.memory import (
+  TransitionMemory,
+  counting,
+  interpolate,
+)
 from tagrec_jax.models.decoder.ranking import scores
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.recommender import Recommender
@@ -75,7 +79,11 @@ class NextItem:
     self._num_tags = dataset.spec.num_tags
     self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
     self._memory_weight = settings.model.memory_weight
-    self._memory = TransitionMemory.of(dataset) if self._memory_weight else None
+    self._memory = (
+      TransitionMemory.of(dataset, counting(settings.model))
+      if self._memory_weight
+      else None
+    )
 
   def init(self, key: Array) -> Params:
     """New parameters: a pure dict of float32 arrays."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.axes import UNKNOWN
+from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.models.baselines.markov import Markov
 
@@ -42,13 +43,19 @@ class TransitionMemory:
   decay: float = dataclasses.field(metadata={"static": True})
 
   @classmethod
-  def of(cls, dataset: Dataset, followers: int = 256) -> TransitionMemory:
+  def of(
+    cls,
+    dataset: Dataset,
+    counting: Markov | None = None,
+    followers: int = 256,
+  ) -> TransitionMemory:
     """Counts the training events.
 
     Args:
+      counting: what counts as following, and how much; None for the baseline.
       followers: M; what followed a product more rarely is left to the doubt.
     """
-    counted = Markov().fit(dataset)
+    counted = (counting or Markov()).fit(dataset)
     votes = counted.votes.tocsr()
     size = votes.shape[0]
     width = max(1, min(followers, int(np.diff(votes.indptr).max(initial=1))))
@@ -91,6 +98,18 @@ class TransitionMemory:
       .at[people_B11, next_BSM]
       .add(votes_BSM, mode="drop")
     )
+
+
+def counting(settings: ModelSettings) -> Markov:
+  """How a model's memory counts."""
+  return Markov(
+    window=settings.memory_window,
+    smoothing=settings.memory_smoothing,
+    decay=settings.memory_decay,
+    reach=settings.memory_reach,
+    back=settings.memory_back,
+    discount=settings.memory_discount,
+  )
 
 
 def interpolate(
