@@ -45,6 +45,8 @@ HISTORY_ENCODERS = Registry(
   {
     "transformer": "tagrec_jax.models.encoder.transformer:TransformerHistory",
     "gru": "tagrec_jax.models.encoder.gru:GRUHistory",
+    "linear": "tagrec_jax.models.encoder.recurrence:LinearHistory",
+    "long_short": "tagrec_jax.models.encoder.long_short:LongShortHistory",
     "multi_hot": "tagrec_jax.models.encoder.multi_hot:MultiHotHistory",
   },
 )

@@ -17,6 +17,7 @@ AXES = {
   "C": "catalogue: products or tags that can be recommended",
   "K": "length of a recommended list",
   "M": "members of a set, padded (the tags of one product)",
+  "I": "interests of one person",
   "P": "people",
   "E": "events",
   "W": "beams",

@@ -15,12 +15,14 @@ from tagrec_jax.core.settings import ModelSettings, from_dict
 from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.encoder.gru import GRUHistory
+from tagrec_jax.models.encoder.long_short import LongShortHistory
 from tagrec_jax.models.encoder.multi_hot import MultiHotHistory
 from tagrec_jax.models.encoder.plain import (
   CategoryVector,
   NumbersVector,
   SetVector,
 )
+from tagrec_jax.models.encoder.recurrence import LinearHistory
 from tagrec_jax.models.encoder.transformer import TransformerHistory
 from tagrec_jax.models.recommender import Recommender
 
@@ -28,6 +30,8 @@ ENCODERS = {
   "transformer": TransformerHistory,
   "gru": GRUHistory,
   "multi_hot": MultiHotHistory,
+  "linear": LinearHistory,
+  "long_short": LongShortHistory,
 }
 PLAIN = {
   "tags": SetVector,
@@ -157,6 +161,8 @@ def test_asking_at_some_positions_answers_as_asking_at_all(encoder):
     ("transformer", "rotary"),
     ("gru", "none"),
     ("multi_hot", "none"),
+    ("linear", "none"),
+    ("long_short", "learned"),
   ],
 )
 def test_no_question_sees_the_future_or_another_person(encoder, positions):
