@@ -233,6 +233,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     )
   if settings.task == "tag_item":
     _check_tag_item(settings)
+  _check_train_on_valid(settings)
   if settings.objective.items_weight + settings.objective.tags_weight == 0:
     raise UserError(
       "config.objective",
@@ -266,6 +267,27 @@ def _check_tag_item(settings: Settings) -> None:
       "found 0 with the task 'tag_item'",
       "a fraction of products to be asked about",
       "set config.data.cold_items=0.1",
+    )
+
+
+def _check_train_on_valid(settings: Settings) -> None:
+  """Where valid trains, nothing can be chosen by it."""
+  if not settings.data.train_on_valid:
+    return
+  if settings.task == "tag_item":
+    raise UserError(
+      "config.data.train_on_valid",
+      "found True with the task 'tag_item'",
+      "False, as thresholds of tags are chosen on valid",
+      "set config.data.train_on_valid=False",
+    )
+  if settings.train.patience:
+    raise UserError(
+      "config.train.patience",
+      f"found {settings.train.patience} with config.data.train_on_valid",
+      "0, as nothing is left to be asked while training",
+      "set config.train.patience=0 and config.train.steps to the best step"
+      " of a run without it",
     )
 
 

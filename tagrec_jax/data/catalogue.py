@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.cold import ColdItems, cold_tags
 from tagrec_jax.data.records import Item
 from tagrec_jax.data.vocab import Vocabulary
+
+Posted = Set[tuple[str, str]]
+"""Products, each with a tag that a person gave it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,8 @@ def choose(
   taken: Collection[str],
   cold: ColdItems,
   settings: DataSettings,
+  posted: Posted = frozenset(),
+  held_out: Posted = frozenset(),
 ) -> Catalogue:
   """Chooses the rows of a data set.
 
@@ -51,6 +56,8 @@ def choose(
     trained: ids met in training events.
     taken: ids met in any event.
     cold: the products that training must not see.
+    posted: what people gave in training events.
+    held_out: and in others.
   """
   ids, new_ids = set(trained), set(taken)
   if settings.catalogue == "described":
@@ -63,7 +70,9 @@ def choose(
     for id in sorted(new_ids & described.keys())
     if _says_something(described[id])
   ]
-  tags, new_tags, counts = _tags(items, new_items, settings)
+  tags, new_tags, counts = _tags(
+    _tag_counts(items, posted), _tag_counts(new_items, held_out), settings
+  )
   kept = [_with_tags(item, tags) for item in items]
   kept = [item for item in kept if item.tags or item.id in trained]
   if len(kept) < len(items):
@@ -78,10 +87,16 @@ def choose(
 
 
 def _tags(
-  items: Iterable[Item], new_items: Iterable[Item], settings: DataSettings
+  known: Mapping[str, int],
+  among_new: Mapping[str, int],
+  settings: DataSettings,
 ) -> tuple[set[str], set[str], dict[str, int]]:
-  """Tags of training, new ones, and counts of those set aside."""
-  known, among_new = _tag_counts(items), _tag_counts(new_items)
+  """Tags of training, new ones, and counts of those set aside.
+
+  Args:
+    known: tag → products of training that have it or were given it.
+    among_new: the same of what training does not see.
+  """
   least = settings.min_tag_items
   frequent = {tag for tag, count in known.items() if count >= least}
   cold = cold_tags(frequent, settings.cold_tags)
@@ -98,8 +113,10 @@ def _tags(
   return tags, new, {reason: n for reason, n in counts.items() if n}
 
 
-def _tag_counts(items: Iterable[Item]) -> collections.Counter[str]:
-  return collections.Counter(tag for item in items for tag in set(item.tags))
+def _tag_counts(items: Iterable[Item], posted: Posted) -> dict[str, int]:
+  """tag → how many products have it, or were given it."""
+  pairs = {(item.id, tag) for item in items for tag in item.tags}
+  return collections.Counter(tag for _, tag in pairs | posted)
 
 
 def _with_tags(item: Item, kept: Collection[str]) -> Item:

@@ -47,6 +47,34 @@ class Interactions:
 
 
 @dataclasses.dataclass(frozen=True)
+class Assignments:
+  """Every tag that a person gave, person after person, in order (CSR).
+
+  The tags of one event, a post, follow one another as they were given.
+
+  Attributes:
+    offsets: int64 [P + 1]; those of person p are offsets[p]:offsets[p + 1].
+    ends: int64 [P]; those in training events are offsets[p]:ends[p].
+    posts: int64 [E + 1]; those of event e are posts[e]:posts[e + 1].
+    people: int32 [A].
+    events: int64 [A], the event of each in `Interactions`.
+    items, tags: int32 [A], see `Interactions`; new ones among them.
+    times: int64 [A] of their events.
+    trains: bool [A], of a training event, its product and tag of training.
+  """
+
+  offsets: np.ndarray
+  ends: np.ndarray
+  posts: np.ndarray
+  people: np.ndarray
+  events: np.ndarray
+  items: np.ndarray
+  tags: np.ndarray
+  times: np.ndarray
+  trains: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Questions:
   """Held-out events: what will this person take next?
 
@@ -111,6 +139,29 @@ class Dataset:
   def all_items(self) -> Vocabulary:
     """Ids ↔ rows of every product, also of new ones."""
     return self.items.extended(self.new_items.ids)
+
+  @functools.cached_property
+  def assignments(self) -> Assignments:
+    """Every tag that a person gave a product; none where nobody tags."""
+    events, spec = self.events, self.spec
+    posted = events.posted or Lists.empty(len(events.items))
+    event = np.repeat(np.arange(len(events.items)), np.diff(posted.offsets))
+    lengths = np.diff(events.offsets)
+    people = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[event]
+    items = events.items[event]
+    known = (items >= 0) & (items < spec.num_items)
+    known &= (posted.values >= 0) & (posted.values < spec.num_tags)
+    return Assignments(
+      offsets=posted.offsets[events.offsets],
+      ends=posted.offsets[self.train_ends],
+      posts=posted.offsets,
+      people=people,
+      events=event,
+      items=items,
+      tags=posted.values,
+      times=events.times[event],
+      trains=known & (event < self.train_ends[people]),
+    )
 
   @functools.cached_property
   def all_tags(self) -> Vocabulary:

@@ -1,4 +1,4 @@
-"""Chosen products, tags and people → the arrays of a data set."""
+"""Chosen products, tags, people and moments → the arrays of a data set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from tagrec_jax.data.clean import Cleaned
 from tagrec_jax.data.encodings import (
   MAX_TAGS,
   Encoding,
+  moment_encodings,
   person_encodings,
   product_encodings,
   tag_encodings,
 )
 from tagrec_jax.data.histories import Histories
+from tagrec_jax.data.moments import MOMENT_SIZES
 from tagrec_jax.data.records import Item, Person, Tag
 from tagrec_jax.data.spec import TAGS, Feature
 from tagrec_jax.data.vocab import Vocabulary
@@ -26,13 +28,18 @@ from tagrec_jax.data.vocab import Vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-  """Fields of a `Dataset`; `features` are those of its three dicts."""
+  """Fields of a `Dataset`; `features` are those of its dicts.
+
+  Attributes:
+    moment: see `Interactions`.
+  """
 
   encodings: tuple[Encoding, ...]
   features: tuple[Feature, ...]
   product: dict[str, np.ndarray]
   tag: dict[str, np.ndarray]
   person: dict[str, np.ndarray]
+  moment: dict[str, np.ndarray]
   counts: dict[str, int]
 
 
@@ -44,9 +51,13 @@ def encode(
   new_tags = [cleaned.tags.get(id, Tag(id)) for id in chosen.new_tags.ids]
   people = [cleaned.people.get(id, Person(id)) for id in kept.people.ids]
   trains = kept.split.train_ends > kept.offsets[:-1]
-  of_products = product_encodings(chosen.items, settings)
+  of_products = product_encodings(chosen.items, settings, chosen.tags)
   of_tags = tag_encodings(tags, of_products)
   of_people = person_encodings([people[row] for row in np.flatnonzero(trains)])
+  trained = np.flatnonzero(kept.trains).tolist()
+  of_moments = moment_encodings(
+    [kept.events[row] for row in trained], MOMENT_SIZES
+  )
   # New products may have new tags, and more of them.
   readers = [
     tag_reader(e, e.names.extended(chosen.new_tags.ids), chosen.all_items)
@@ -58,13 +69,16 @@ def encode(
   if nobodys := cleaned.tags.keys() - {tag.id for tag in tags + new_tags}:
     counts["tags described that no product has"] = len(nobodys)
   return Encoded(
-    encodings=(*of_products, *of_tags, *of_people),
-    features=tuple(e.feature for e in (*readers, *of_tags, *of_people)),
+    encodings=(*of_products, *of_tags, *of_people, *of_moments),
+    features=tuple(
+      e.feature for e in (*readers, *of_tags, *of_people, *of_moments)
+    ),
     product={
       e.feature.name: e.encode(chosen.all_items, counts) for e in readers
     },
     tag={e.feature.name: e.encode(tags + new_tags) for e in of_tags},
     person={e.feature.name: e.encode(people) for e in of_people},
+    moment={e.feature.name: e.encode(kept.events) for e in of_moments},
     counts=dict(counts),
   )
 

@@ -1,4 +1,4 @@
-"""From what is said of products, tags and people to arrays.
+"""From what is said of products, tags, people and moments to arrays.
 
 An `Encoding` is learned from training records and then fixed, so that what
 comes later is read in the same way. How each kind is read stands in modules of
@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import ngrams, numbers
 from tagrec_jax.data.pictures import read_pictures
-from tagrec_jax.data.records import Item, Person, Tag
+from tagrec_jax.data.records import Event, Item, Person, Tag
 from tagrec_jax.data.sounds import RATE, read_clips
 from tagrec_jax.data.spec import Feature, Kind, Part
 from tagrec_jax.data.tokenizer import (
@@ -81,7 +81,8 @@ class Encoding:
     """The feature's array, one row for each record; see `Kind`.
 
     Args:
-      records: `Item`s, `Tag`s or `Person`s, as the feature's part says.
+      records: `Item`s, `Tag`s, `Person`s or `Event`s, as the feature's part
+        says.
       counts: takes reason → files of pictures and clips that were given and
         could not be read.
     """
@@ -130,12 +131,15 @@ class Encoding:
 
 
 def product_encodings(
-  items: Sequence[Item], settings: DataSettings
+  items: Sequence[Item],
+  settings: DataSettings,
+  tags: Vocabulary | None = None,
 ) -> tuple[Encoding, ...]:
   """Learns every product feature that these products offer.
 
   Args:
     items: those that training may see.
+    tags: rows of tags; None: those of the products, in their order.
 
   Raises:
     UserError: if a category or set has the name of another feature, or
@@ -146,7 +150,7 @@ def product_encodings(
   named = [*_classes(items, Part.PRODUCT), *_sets(items)]
   _check_names(named)
   made = (
-    _tags(items),
+    _tags(items, tags),
     *_text_encodings(items, settings),
     _numbers(items),
     *_media_encodings(items, settings),
@@ -183,13 +187,41 @@ def person_encodings(people: Sequence[Person]) -> tuple[Encoding, ...]:
   return tuple(_classes(people, Part.PERSON))
 
 
+def moment_encodings(
+  events: Sequence[Event], reserved: Collection[str]
+) -> tuple[Encoding, ...]:
+  """Learns every moment feature that times do not tell.
+
+  Args:
+    events: those of training.
+    reserved: names of those that times tell.
+
+  Raises:
+    UserError: if a category has one of these names.
+  """
+  encodings = _classes(events, Part.MOMENT)
+  for encoding in encodings:
+    if (name := encoding.feature.name) in reserved:
+      raise UserError(
+        f"category '{name}' of events",
+        "found the name of a feature that is made of times",
+        f"a name other than {', '.join(reserved)}",
+        "rename the column",
+      )
+  return tuple(encodings)
+
+
 # What is learned, one function a kind; None where there is nothing to learn.
 
 
-def _tags(items: Sequence[Item]) -> Encoding | None:
+def _tags(items: Sequence[Item], known: Vocabulary | None) -> Encoding | None:
   tags = Vocabulary.sorted({tag for item in items for tag in item.tags})
   width = max(len(set(item.tags)) for item in items)
-  return _of_set("tags", tags, width)
+  encoding = _of_set("tags", tags, width)
+  if encoding is None or known is None:
+    return encoding
+  feature = dataclasses.replace(encoding.feature, size=len(known))
+  return dataclasses.replace(encoding, feature=feature, names=known)
 
 
 def _sets(items: Sequence[Item]) -> list[Encoding]:
@@ -273,7 +305,7 @@ def _media_encodings(
 
 
 def _classes(
-  records: Sequence[Item] | Sequence[Person], part: Part
+  records: Sequence[Item] | Sequence[Person] | Sequence[Event], part: Part
 ) -> list[Encoding]:
   """An encoding for each name of a category; '' is a missing class."""
   counts: dict[str, collections.Counter[str]] = {}

@@ -16,6 +16,7 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.encoded import tag_reader
 from tagrec_jax.data.encodings import Encoding
 from tagrec_jax.data.fingerprint import fingerprint
+from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.records import Item, Tag
 from tagrec_jax.data.spec import TAGS, Feature, Part
 from tagrec_jax.data.vocab import Vocabulary
@@ -44,7 +45,7 @@ def extend(
   """
   check_new(dataset, items, tags)
   has_tags = TAGS in dataset.product
-  if tags and not has_tags:
+  if tags and not len(dataset.tags):
     raise UserError(
       f"tag '{tags[0].id}'",
       "no product of training has a tag",
@@ -57,6 +58,7 @@ def extend(
   ]
   tag_rows = _Rows(dataset.tags, dataset.new_tags, tags, mentioned)
   counts = collections.Counter(dataset.counts)
+  posted = dataset.events.posted
   readers = _readers(dataset, item_rows.added, tag_rows.all)
   titles = (*dataset.titles, *(i.title or i.id for i in item_rows.added))
   extended = dataclasses.replace(
@@ -75,7 +77,9 @@ def extend(
     new_tags=tag_rows.new,
     titles=tuple(titles[place] for place in item_rows.places.tolist()),
     events=dataclasses.replace(
-      dataset.events, items=item_rows.moved(dataset.events.items)
+      dataset.events,
+      items=item_rows.moved(dataset.events.items),
+      posted=posted and Lists(tag_rows.moved(posted.values), posted.offsets),
     ),
     valid_items=np.sort(item_rows.moved(dataset.valid_items)),
     test_items=np.sort(item_rows.moved(dataset.test_items)),

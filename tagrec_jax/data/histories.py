@@ -17,6 +17,7 @@ from tagrec_jax.data.splits import (
   global_time,
   leave_one_out,
   leave_out,
+  with_valid_trained,
 )
 from tagrec_jax.data.vocab import Vocabulary
 
@@ -28,15 +29,15 @@ class Histories:
   Attributes:
     people: ids ↔ rows.
     offsets: int64 [P + 1]; see `Interactions`.
-    items: [E] ids of products.
-    times: int64 [E].
+    events: [E].
+    times: int64 [E], seconds, or NO_TIME.
     split: of these events.
     counts: reason → what was left out or set aside.
   """
 
   people: Vocabulary
   offsets: np.ndarray
-  items: tuple[str, ...]
+  events: tuple[Event, ...]
   times: np.ndarray
   split: Split
   counts: dict[str, int]
@@ -52,7 +53,8 @@ def histories(
   """Splits clean events as if nothing were cold, then takes out what is.
 
   Of cold people no event trains, but the same are asked. Training events of
-  cold products are left out; in what is held out they stay.
+  cold products are left out; in what is held out they stay. With
+  `train_on_valid`, what would be valid is training.
   """
   people = Vocabulary.sorted({event.person for event in events})
   rows = people.indices(event.person for event in events)
@@ -64,6 +66,8 @@ def histories(
     np.int64,
   )
   split = _split(offsets, times, settings)
+  if settings.train_on_valid:
+    split = with_valid_trained(split)
 
   is_cold = cold_people(people.ids, settings.cold_people)
   ends = np.where(is_cold, offsets[:-1], split.train_ends)
@@ -79,7 +83,7 @@ def histories(
   return Histories(
     people,
     offsets,
-    tuple(events[row].item for row in kept.tolist()),
+    tuple(events[row] for row in kept.tolist()),
     times[kept],
     split,
     {reason: n for reason, n in counts.items() if n},

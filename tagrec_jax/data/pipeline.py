@@ -13,6 +13,10 @@ where nothing is asked), and `moment_*`, `person_*` of the moment asked.
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping
+
 import numpy as np
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
@@ -24,6 +28,108 @@ from tagrec_jax.data.moments import moment_features
 from tagrec_jax.data.spec import Part, batch_key
 
 Batch = dict[str, np.ndarray]
+
+_PADDED_BY_0 = ("history_segments", "history_positions", "product_tag_counts")
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+  """Where the tokens of slices lie in packed rows, one after another.
+
+  Attributes:
+    number: int64 [N], the slice of each token.
+    person: int64 [N].
+    position: int64 [N], from 0 in each slice.
+    event: int64 [N], what the token asks for.
+    segment: int64 [N], from 1 in each row.
+    slot: int64 [N], in all rows as one.
+    shape: (B, S).
+  """
+
+  number: np.ndarray
+  person: np.ndarray
+  position: np.ndarray
+  event: np.ndarray
+  segment: np.ndarray
+  slot: np.ndarray
+  shape: tuple[int, int]
+
+  @classmethod
+  def of(
+    cls, slices: Slices, rows: np.ndarray, shape: tuple[int, int]
+  ) -> Places:
+    """Lays slice n into row rows[n], after those of the row before it.
+
+    Args:
+      rows: int64 [N], ascending.
+      shape: (B, S); a row without a slice is all padding.
+    """
+    lengths = slices.lengths
+    number = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum(lengths) - lengths  # of each slice in the token stream
+    position = np.arange(len(number)) - starts[number]
+    # A row's first slice starts at its column 0.
+    firsts = np.searchsorted(rows, rows)
+    columns = starts - starts[firsts]
+    return cls(
+      number,
+      slices.people[number],
+      position,
+      slices.first[number] + position,
+      (np.arange(len(rows)) - firsts + 1)[number],
+      (rows * shape[1] + columns)[number] + position,
+      shape,
+    )
+
+  def fill(self, values: Mapping[str, np.ndarray]) -> Batch:
+    """Batch arrays of what is known of each token, [N, ...]; see the module.
+
+    Segments and positions are padded by 0, all else by UNKNOWN.
+    """
+    values = {
+      "history_segments": self.segment,
+      "history_positions": self.position,
+      **values,
+    }
+    batch = {}
+    for name, value in values.items():
+      padding = 0 if name in _PADDED_BY_0 else UNKNOWN
+      flat = np.full(
+        (math.prod(self.shape), *value.shape[1:]), padding, np.int32
+      )
+      flat[self.slot] = value
+      batch[name] = flat.reshape(*self.shape, *value.shape[1:])
+    return batch
+
+
+class Context:
+  """What is known of moments and people, named as in a batch.
+
+  Args:
+    moment, person: names of the features that are read.
+  """
+
+  def __init__(
+    self, dataset: Dataset, moment: tuple[str, ...], person: tuple[str, ...]
+  ):
+    self._events = dataset.events
+    self._person = {name: dataset.person[name] for name in person}
+    told = dataset.events.moment
+    self._told = {name: told[name] for name in moment if name in told}
+    self._timed = tuple(name for name in moment if name not in told)
+
+  def __call__(self, event: np.ndarray, person: np.ndarray) -> Batch:
+    """Features of events and of the people they are of, int32 [N]."""
+    moments = {name: classes[event] for name, classes in self._told.items()}
+    if self._timed:
+      times = self._events.times
+      is_first = event == self._events.offsets[person]
+      previous = np.where(is_first, NO_TIME, times[event - 1])
+      moments |= moment_features(self._timed, times[event], previous)
+    people = {name: classes[person] for name, classes in self._person.items()}
+    return {batch_key(Part.MOMENT, n): v for n, v in moments.items()} | {
+      batch_key(Part.PERSON, n): v for n, v in people.items()
+    }
 
 
 class Tokens:
@@ -37,61 +143,41 @@ class Tokens:
     person: tuple[str, ...],
   ):
     self._events = dataset.events
-    self._person = {name: dataset.person[name] for name in person}
-    self._moment = moment
+    self._context = Context(dataset, moment, person)
     self._row_length = row_length
 
   def batch(self, slices: Slices, rows: np.ndarray, num_rows: int) -> Batch:
-    """Lays slice n into row rows[n], after those of the row before it.
-
-    Args:
-      rows: int64 [N], ascending.
-      num_rows: B; a row without a slice is all padding.
-    """
-    lengths = slices.lengths
-    total = int(lengths.sum())
-    starts = np.cumsum(lengths) - lengths  # of each slice in the token stream
-    position = np.arange(total) - np.repeat(starts, lengths)
-    event = np.repeat(slices.first, lengths) + position
-    person = np.repeat(slices.people, lengths)
-    # A row's first slice starts at its column 0.
-    firsts = np.searchsorted(rows, rows)
-    columns = starts - starts[firsts]
-    slot = np.repeat(rows * self._row_length + columns, lengths) + position
-    segment = np.repeat(np.arange(len(rows)) - firsts + 1, lengths)
-
-    values = {
-      "history_ids": self._read(event, person),
-      "history_segments": segment,
-      "history_positions": position,
-      "target_ids": self._events.items[event],
-      **self._context(event, person),
-    }
-    padding = {"history_segments": 0, "history_positions": 0}
-    batch = {}
-    for name, value in values.items():
-      shape, fill = (num_rows, self._row_length), padding.get(name, UNKNOWN)
-      batch[name] = np.full(shape, fill, np.int32)
-      batch[name].reshape(-1)[slot] = value
-    return batch
+    """Lays slice n into row rows[n] of `num_rows`, see `Places`."""
+    places = Places.of(slices, rows, (num_rows, self._row_length))
+    event, person = places.event, places.person
+    return places.fill(
+      {
+        "history_ids": self._read(event, person),
+        "target_ids": self._events.items[event],
+        **self._context(event, person),
+      }
+    )
 
   def _read(self, event: np.ndarray, person: np.ndarray) -> np.ndarray:
     """The token that the question about `event` reads."""
     is_first = event == self._events.offsets[person]
     return np.where(is_first, BEGIN, self._events.items[event - 1])
 
-  def _context(self, event: np.ndarray, person: np.ndarray) -> Batch:
-    context = {
-      batch_key(Part.PERSON, name): classes[person]
-      for name, classes in self._person.items()
-    }
-    if self._moment:
-      times = self._events.times
-      is_first = event == self._events.offsets[person]
-      previous = np.where(is_first, NO_TIME, times[event - 1])
-      moments = moment_features(self._moment, times[event], previous)
-      context |= {batch_key(Part.MOMENT, n): v for n, v in moments.items()}
-    return context
+
+def share_of_rows(rows: int, hosts: int) -> int:
+  """How many rows of a global batch each host makes.
+
+  Raises:
+    UserError: if they cannot be shared.
+  """
+  if rows % hosts:
+    raise UserError(
+      "config.pipeline.batch_rows",
+      f"found {rows}",
+      f"a multiple of the {hosts} hosts",
+      f"use {-(-rows // hosts) * hosts}",
+    )
+  return rows // hosts
 
 
 class TrainBatches:
@@ -120,15 +206,8 @@ class TrainBatches:
     host: int = 0,
     hosts: int = 1,
   ):
-    if settings.batch_rows % hosts:
-      raise UserError(
-        "config.pipeline.batch_rows",
-        f"found {settings.batch_rows}",
-        f"a multiple of the {hosts} hosts",
-        f"use {-(-settings.batch_rows // hosts) * hosts}",
-      )
     self._rows = settings.batch_rows
-    self._share = settings.batch_rows // hosts
+    self._share = share_of_rows(settings.batch_rows, hosts)
     self._first = host * self._share
     self._tokens = Tokens(dataset, settings.row_length, moment, person)
     starts = dataset.events.offsets[:-1] + (not settings.begin_token)

@@ -8,11 +8,12 @@ import json
 import pathlib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from tagrec_jax.core import paths
+from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import DataSettings
@@ -25,13 +26,14 @@ from tagrec_jax.data.encoded import encode
 from tagrec_jax.data.encodings import MAX_TAGS
 from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.histories import histories
+from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.moments import MOMENT_FEATURES
-from tagrec_jax.data.records import Record, Source
+from tagrec_jax.data.records import Event, Record, Source
 from tagrec_jax.data.spec import Feature, Spec
 from tagrec_jax.data.tokenizer import read_tokenizer
 from tagrec_jax.data.vocab import Vocabulary
 
-VERSION = 5
+VERSION = 6
 """Raised whenever the same files would give other prepared data."""
 
 QUIET_SECONDS = 10.0
@@ -153,21 +155,32 @@ def from_cleaned(
   """
   cold = cold_items(tuple(cleaned.items.values()), settings.cold_items)
   kept = histories(cleaned.events, cold, settings)
+  trained, held_out = [], []
+  for event, trains in zip(kept.events, kept.trains.tolist(), strict=True):
+    (trained if trains else held_out).append(event)
   chosen = choose(
     cleaned.items,
-    trained={kept.items[event] for event in np.flatnonzero(kept.trains)},
+    trained={event.item for event in trained},
     taken={event.item for event in cleaned.events},
     cold=cold,
     settings=settings,
+    posted={(event.item, tag) for event in trained for tag in event.tags},
+    held_out={(event.item, tag) for event in held_out for tag in event.tags},
   )
   if not chosen.items:
     raise _nothing_to_train_on(name, cleaned, settings)
   items = Vocabulary([item.id for item in chosen.items])
   new_items = Vocabulary([item.id for item in chosen.new_items])
   indices = items.extended(new_items.ids).indices
-  events = Interactions(kept.offsets, indices(kept.items), kept.times)
-  asked = [item.id for item in chosen.new_items if item.tags]
   encoded = encode(chosen, cleaned, kept, settings)
+  events = Interactions(
+    kept.offsets,
+    indices(event.item for event in kept.events),
+    kept.times,
+    _posted(kept.events, chosen),
+    encoded.moment,
+  )
+  asked = [item.id for item in chosen.new_items if item.tags]
   dataset = Dataset(
     name=name,
     fingerprint="",
@@ -191,7 +204,7 @@ def from_cleaned(
     counts=cleaned.counts
     | kept.counts
     | chosen.counts
-    | _counts(chosen, cold, events)
+    | _counts(chosen, cold, kept.events, events)
     | encoded.counts,
     encodings=encoded.encodings,
     new_items=new_items,
@@ -226,16 +239,36 @@ def _moment_features(times: np.ndarray) -> tuple[Feature, ...]:
   return tuple(MOMENT_FEATURES) if (times != NO_TIME).any() else ()
 
 
+def _posted(events: Sequence[Event], chosen: Catalogue) -> Lists | None:
+  """The rows of the tags of each event, without tags that have none."""
+  tags = chosen.tags.extended(chosen.new_tags.ids)
+  rows = tags.indices(tag for event in events for tag in event.tags)
+  event = np.repeat(
+    np.arange(len(events)), [len(event.tags) for event in events]
+  )
+  known = rows != UNKNOWN
+  if not known.any():
+    return None
+  lengths = np.bincount(event[known], minlength=len(events))
+  return Lists.of(rows[known], lengths)
+
+
 def _counts(
-  chosen: Catalogue, cold: ColdItems, events: Interactions
+  chosen: Catalogue,
+  cold: ColdItems,
+  events: Sequence[Event],
+  interactions: Interactions,
 ) -> dict[str, int]:
   """What was cut or set aside here."""
-  not_trained = (events.items < 0) | (events.items >= len(chosen.items))
+  posted, items = interactions.posted, interactions.items
+  not_trained = (items < 0) | (items >= len(chosen.items))
   own = {
     "products kept out of training": len(cold.valid) + len(cold.test),
     "events of products not in training": int(not_trained.sum()),
     f"products with more than {MAX_TAGS} tags": sum(
       len(set(item.tags)) > MAX_TAGS for item in chosen.all_items
     ),
+    "tags left out of posts": sum(len(event.tags) for event in events)
+    - (len(posted.values) if posted else 0),
   }
   return {reason: n for reason, n in own.items() if n}

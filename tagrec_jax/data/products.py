@@ -20,7 +20,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_generator
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import Dataset
-from tagrec_jax.data.pipeline import Batch
+from tagrec_jax.data.pipeline import Batch, share_of_rows
 from tagrec_jax.data.sounds import MISSING
 from tagrec_jax.data.spec import TAGS, Kind, Part, batch_key
 
@@ -105,14 +105,7 @@ class ProductBatches:
     hosts: int = 1,
   ):
     self._size = settings.batch_rows
-    if self._size % hosts:
-      raise UserError(
-        "config.pipeline.batch_rows",
-        f"found {self._size}",
-        f"a multiple of the {hosts} hosts",
-        f"use {-(-self._size // hosts) * hosts}",
-      )
-    self._share = self._size // hosts
+    self._share = share_of_rows(self._size, hosts)
     self._first = host * self._share
     self._seed = seed
     self._num_tags = dataset.spec.num_tags

@@ -25,7 +25,7 @@ def question_batches(
 
   People with histories of like length share a batch, and the arrays of a batch
   are as wide as its longest needs: few questions are about long histories, and
-  they alone pay for them. Widths are those of `_width`, so that only a handful
+  they alone pay for them. Widths are those of `width`, so that only a handful
   of programs is compiled.
 
   Besides the arrays of a training batch (S at most max_history): `question`
@@ -45,36 +45,37 @@ def question_batches(
     start = np.minimum(starts[chosen] + (not settings.begin_token), event)
     first = np.maximum(start, event - settings.max_history + 1)
     slices = Slices(person_index.astype(np.int64), first, event + 1)
-    width = min(_width(slices.lengths), settings.max_history)
-    tokens = Tokens(dataset, width, moment, person)
+    size = min(width(slices.lengths), settings.max_history)
+    tokens = Tokens(dataset, size, moment, person)
     batch = tokens.batch(slices, np.arange(len(event)), batch_people)
     items = dataset.events.items
     yield batch | {
-      "question": _padded(chosen, batch_people, UNKNOWN),
-      "last": _padded(event - first, batch_people, 0),
-      "target_ids": _padded(items[event], batch_people, UNKNOWN),
-      "history_lengths": _padded(event - starts[chosen], batch_people, 0),
-      "seen_ids": _lists(items, starts[chosen], event, batch_people),
+      "question": padded(chosen, batch_people, UNKNOWN),
+      "last": padded(event - first, batch_people, 0),
+      "target_ids": padded(items[event], batch_people, UNKNOWN),
+      "history_lengths": padded(event - starts[chosen], batch_people, 0),
+      "seen_ids": padded_lists(items, starts[chosen], event, batch_people),
     }
 
 
-def _width(lengths: np.ndarray) -> int:
+def width(lengths: np.ndarray) -> int:
   """The smallest of 4, 8, 16, ... that holds the longest."""
   return max(4, 1 << int(lengths.max() - 1).bit_length())
 
 
-def _padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
+def padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
+  """The values and then `fill`, int32 [size]."""
   padded = np.full(size, fill, np.int32)
   padded[: len(values)] = values
   return padded
 
 
-def _lists(
+def padded_lists(
   values: np.ndarray, first: np.ndarray, last: np.ndarray, num_rows: int
 ) -> np.ndarray:
   """values[first:last] of each row, as a padded int32 [num_rows, H]."""
   lengths = last - first
-  lists = np.full((num_rows, _width(lengths)), UNKNOWN, np.int32)
+  lists = np.full((num_rows, width(lengths)), UNKNOWN, np.int32)
   row = np.repeat(np.arange(len(lengths)), lengths)
   column = np.arange(len(row)) - np.repeat(
     np.cumsum(lengths) - lengths, lengths

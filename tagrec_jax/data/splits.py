@@ -94,6 +94,16 @@ def global_time(
   )
 
 
+def with_valid_trained(split: Split) -> Split:
+  """Training goes on to where test begins; nothing is asked of valid.
+
+  Questions of valid are the events that follow those of training.
+  """
+  asked = np.bincount(split.valid.people, minlength=len(split.train_ends))
+  nothing = Questions(split.valid.people[:0], split.valid.events[:0])
+  return Split(split.train_ends + asked, valid=nothing, test=split.test)
+
+
 def leave_out(
   offsets: Int64[np.ndarray, " P_plus_1"],
   split: Split,

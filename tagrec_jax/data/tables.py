@@ -45,7 +45,15 @@ def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
   return {
     "people": Vocabulary(_texts(people["id"])),
     "events": Interactions(
-      offsets, people["items"].values, people["times"].values
+      offsets,
+      people["items"].values,
+      people["times"].values,
+      _posted(people),
+      {
+        feature.name: people[key].values
+        for feature in spec.of(Part.MOMENT)
+        if (key := f"{Part.MOMENT}_{feature.name}") in people
+      },
     ),
     "train_ends": offsets[:-1] + people["train"],
     "valid": _questions(people["valid"], offsets),
@@ -66,6 +74,13 @@ def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
 def _people(dataset: Dataset) -> Columns:
   """Columns of the people; events are counted from 0 in each person."""
   events = dataset.events
+  columns = {
+    name: Lists(classes, events.offsets)
+    for name, classes in _columns(Part.MOMENT, events.moment).items()
+  }
+  if posted := events.posted:
+    columns["posted"] = Lists(posted.values, posted.offsets[events.offsets])
+    columns["posts"] = Lists(np.diff(posted.offsets), events.offsets)
   return {
     "id": _letters(dataset.people.ids),
     "items": Lists(events.items, events.offsets),
@@ -74,7 +89,15 @@ def _people(dataset: Dataset) -> Columns:
     "valid": _asked(dataset.valid, events.offsets),
     "test": _asked(dataset.test, events.offsets),
     **_columns(Part.PERSON, dataset.person),
+    **columns,
   }
+
+
+def _posted(people: Mapping[str, Any]) -> Lists | None:
+  """The tags of each event: all of a person's, and how many each one has."""
+  if "posted" not in people:
+    return None
+  return Lists.of(people["posted"].values, people["posts"].values)
 
 
 def _catalogue(dataset: Dataset) -> Columns:
@@ -99,7 +122,7 @@ def _vocabularies(
 
 def _columns(
   part: Part, arrays: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray | Lists]:
+) -> dict[str, np.ndarray]:
   return {f"{part}_{name}": array for name, array in arrays.items()}
 
 

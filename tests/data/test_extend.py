@@ -22,6 +22,7 @@ from tagrec_jax.data.pipeline import TrainBatches
 from tagrec_jax.data.prepare import from_cleaned
 from tagrec_jax.data.products import ProductBatches
 from tagrec_jax.data.records import Event, Item, Tag
+from tagrec_jax.data.vocab import Vocabulary
 from tests.data.made import SETTINGS
 
 
@@ -202,6 +203,7 @@ def test_what_cannot_be_added():
     BEFORE,
     product={k: v for k, v in BEFORE.product.items() if k != "tags"},
     encodings=tuple(e for e in BEFORE.encodings if e.feature.name != "tags"),
+    tags=Vocabulary([]),
   )
   with pytest.raises(UserError, match="no product of training has a tag"):
     extend(bare, [], [Tag("a")])
