@@ -31,7 +31,11 @@ SOURCES = Registry(
   {
     "movielens_100k": "tagrec_jax.data.sources.movielens_100k:MovieLens100K",
     "movielens": "tagrec_jax.data.sources.movielens:MovieLensFolder",
+    "movielens_posts": "tagrec_jax.data.sources.movielens:MovieLensPosts",
     "movielens_tfds": "tagrec_jax.data.sources.movielens_tfds:MovieLensTFDS",
+    "hetrec_movielens": (
+      "tagrec_jax.data.sources.hetrec_movielens:HetRecMovieLens"
+    ),
     "s3rec": "tagrec_jax.data.sources.amazon_s3rec:S3Rec",
     "debian_debtags": "tagrec_jax.data.sources.debian_debtags:DebianDebtags",
     "steam": "tagrec_jax.data.sources.steam:Steam",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import values
@@ -60,7 +60,8 @@ class MovieLensFolder:
 
   @property
   def name(self) -> str:
-    return f"movielens_{os.path.basename(os.path.abspath(self.folder))}"
+    folder = os.path.basename(os.path.abspath(self.folder))
+    return f"movielens_{'posts_' if self.posts else ''}{folder}"
 
   def files(self) -> list[str]:
     """The files of the layout.
@@ -83,7 +84,8 @@ class MovieLensFolder:
       yield from records(jsonl_rows(files[0]), _tidy_film)
       rows, columns = _tidy_rows(files[1], self.posts), _TIDY_RATING
     if self.posts:
-      yield from _posts(rows, columns)
+      taggings = records(rows, lambda row: _tagging(row, columns))
+      yield from fields.posts(taggings)
     else:
       yield from records(rows, lambda row: fields.rating_event(row, columns))
 
@@ -92,6 +94,14 @@ class MovieLensFolder:
     fix = "unpack a release of MovieLens there"
     layout = first_layout(self.folder, layouts, fix)
     return layout, [os.path.join(self.folder, f) for f in layouts[layout]]
+
+
+class MovieLensPosts(MovieLensFolder):
+  """The same films, and what people wrote on them."""
+
+  @classmethod
+  def from_settings(cls, settings: DataSettings) -> MovieLensPosts:
+    return cls(settings.folder, posts=True)
 
 
 def _read_dat(films: str, people: str, ratings: str) -> Iterator[Record]:
@@ -148,22 +158,8 @@ def _tidy_rows(path: str, posts: bool) -> Iterator[Row | Rejection]:
       yield row
 
 
-def _posts(
-  rows: Iterable[Row | Rejection], columns: tuple[str, str, str, str]
-) -> Iterator[Event | Rejection]:
-  """One event for each person and film, in the order of the first tags."""
+def _tagging(row: Row, columns: tuple[str, str, str, str]) -> Event:
   person, film, _, time = columns
-  posts: dict[tuple[str, str], Event] = {}
-  for record in records(rows, lambda row: _tagging(row, person, film, time)):
-    if not isinstance(record, Event):
-      yield record
-      continue
-    key = record.person, record.item
-    posts[key] = _merged(posts[key], record) if key in posts else record
-  yield from posts.values()
-
-
-def _tagging(row: Row, person: str, film: str, time: str) -> Event:
   tag = row.refusing("tag", values.read_text).strip()
   if not tag:
     raise BadRow(row.rejection("tag", "missing"))
@@ -173,11 +169,3 @@ def _tagging(row: Row, person: str, film: str, time: str) -> Event:
     time=row.need(time, values.read_time),
     tags=(tag,),
   )
-
-
-def _merged(post: Event, tagging: Event) -> Event:
-  tags = dict.fromkeys((*post.tags, *tagging.tags))
-  assert post.time is not None
-  assert tagging.time is not None
-  time = max(post.time, tagging.time)
-  return dataclasses.replace(post, tags=tuple(tags), time=time)

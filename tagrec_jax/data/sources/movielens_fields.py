@@ -6,11 +6,12 @@ each release.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tagrec_jax.data import values
-from tagrec_jax.data.records import Event
+from tagrec_jax.data.records import Event, Rejection
 from tagrec_jax.data.sources.rows import Row
 
 AGE_GROUPS = (
@@ -92,6 +93,26 @@ def person_categories(
     "region": region(zip_code),
   }
   return {name: value for name, value in categories.items() if value}
+
+
+def posts(taggings: Iterable[Event | Rejection]) -> Iterator[Event | Rejection]:
+  """One event for each person and film, in the order of the first tags.
+
+  It is at the time of the last of its tags, which are in the order of theirs.
+
+  Args:
+    taggings: events with a time and one tag.
+  """
+  given: dict[tuple[str, str], list[Event]] = {}
+  for record in taggings:
+    if isinstance(record, Rejection):
+      yield record
+    else:
+      given.setdefault((record.person, record.item), []).append(record)
+  for post in given.values():
+    post.sort(key=lambda tagging: tagging.time or 0)
+    tags = dict.fromkeys(tag for tagging in post for tag in tagging.tags)
+    yield dataclasses.replace(post[-1], tags=tuple(tags))
 
 
 def rating_event(row: Row, columns: tuple[str, str, str, str]) -> Event:
