@@ -92,7 +92,7 @@ class ProductTags:
     items = np.where(known, items, 0)
     first = self._offsets[items]
     lengths = np.where(known, self._offsets[items + 1] - first, 0)
-    own, places = np.zeros((2, 0), np.int64)
+    own = places = np.zeros(0, np.int64)
     if posts is not None:
       own, assignments = _spread(self._posts[posts], self._posts[posts + 1])
       places = self._places[assignments]
@@ -101,7 +101,7 @@ class ProductTags:
     most_own = np.bincount(own).max(initial=0)
     columns = np.arange(min(lengths.max(initial=0), self._most + most_own))
     inside = columns < lengths[:, None]
-    keys = np.zeros(inside.shape, np.int64)
+    keys = np.zeros((len(items), len(columns)), np.int64)
     keys[inside] = self._keys[(first[:, None] + columns)[inside]]
     column = places - first[own]
     near = column < len(columns)

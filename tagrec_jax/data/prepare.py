@@ -155,7 +155,8 @@ def from_cleaned(
   """
   cold = cold_items(tuple(cleaned.items.values()), settings.cold_items)
   kept = histories(cleaned.events, cold, settings)
-  trained, held_out = [], []
+  trained: list[Event] = []
+  held_out: list[Event] = []
   for event, trains in zip(kept.events, kept.trains.tolist(), strict=True):
     (trained if trains else held_out).append(event)
   chosen = choose(

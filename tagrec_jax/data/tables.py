@@ -28,7 +28,8 @@ def write_tables(dataset: Dataset, folder: pathlib.Path) -> None:
   write_table(folder, "people", _people(dataset), len(dataset.people))
   write_table(folder, "catalogue", _catalogue(dataset), len(dataset.titles))
   tags = dataset.all_tags
-  columns = {"id": _letters(tags.ids), **_columns(Part.TAG, dataset.tag)}
+  columns: dict[str, np.ndarray | Lists] = {"id": _letters(tags.ids)}
+  columns |= _columns(Part.TAG, dataset.tag)
   write_table(folder, "tags", columns, len(tags))
 
 

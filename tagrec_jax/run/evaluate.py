@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from tagrec_jax import build
+from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.evaluation import table
 from tagrec_jax.evaluation.report import Report
@@ -35,10 +36,20 @@ def evaluate(
 
   Returns:
     protocol → target → model → report.
+
+  Raises:
+    UserError: if a protocol is not known, or the split was trained on.
   """
   for name in protocols:
     build.PROTOCOLS.check(name)
   run = trained.load(workdir, checkpoint)
+  if split == "valid" and run.settings.data.train_on_valid:
+    raise UserError(
+      "--split",
+      "found 'valid', but this run trained on it",
+      "test",
+      "use --split=test",
+    )
   run_folder = RunFolder(pathlib.Path(workdir))
   folder = pathlib.Path(output) if output else run_folder.evaluation
   console = Console()

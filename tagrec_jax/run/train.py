@@ -70,7 +70,8 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
       say(f"saved; the same command goes on: {told.command(workdir)}")
       return Outcome(folder, result, {})
     params, meta = trained.restore_params(folder, model)
-    say(f"measuring the checkpoint of step {meta['step']}, the best on valid")
+    how = "the last" if settings.data.train_on_valid else "the best on valid"
+    say(f"measuring the checkpoint of step {meta['step']}, {how}")
     scores = asker.of(params)
     reports = _report(console, settings, dataset, scores, folder)
     told.next_commands(console, settings, workdir)
@@ -111,7 +112,9 @@ def _train(
       settings.train,
       save_every=settings.checkpoint.save_every,
       checkpoints=checkpoints,
-      evaluate=_watching(settings, dataset, asker, stop),
+      evaluate=None
+      if settings.data.train_on_valid
+      else _watching(settings, dataset, asker, stop),
       writers=writers,
       stop=stop,
       restore_step=restore_step,
@@ -183,7 +186,8 @@ def _report(
   """Tables for valid and test, people to look at, the learning curve."""
   protocol = settings.evaluation.protocol
   reports = {}
-  for split in ("valid", "test"):
+  splits = ("valid", "test")[settings.data.train_on_valid :]
+  for split in splits:
     measure = Measure(
       settings,
       dataset,
