@@ -22,6 +22,7 @@ if TYPE_CHECKING:
   from tagrec_jax.data.pipeline import TrainBatches
   from tagrec_jax.data.products import ProductBatches
   from tagrec_jax.data.records import Item, Tag
+  from tagrec_jax.objectives.contrast import Contrast
   from tagrec_jax.tasks.task import Task
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
@@ -267,7 +268,17 @@ def model(checked: Settings, prepared: Dataset) -> Task:
     encoders=encoders,
     history=HISTORY_ENCODERS[checked.model.history],
     objectives=objectives,
+    contrast=_contrast(checked),
   )
+
+
+def _contrast(checked: Settings) -> Contrast | None:
+  """The loss of two views of a history, if it is wanted."""
+  if not checked.objective.contrast_weight:
+    return None
+  from tagrec_jax.objectives.contrast import Contrast
+
+  return Contrast.from_settings(checked.objective)
 
 
 def _objectives(checked: Settings, prepared: Dataset) -> dict[str, Any]:
@@ -301,9 +312,7 @@ def recipe(checked: Settings, made: Task) -> Recipe:
     init=made.init,
     axes=made.axes,
     losses=made.losses,
-    weights={
-      t: getattr(checked.objective, f"{t}_weight") for t in targets(checked)
-    },
+    weights=_weights(checked),
     optimizer=make_optimizer(
       OPTIMIZERS[checked.optimizer.name],
       checked.optimizer,
@@ -315,6 +324,15 @@ def recipe(checked: Settings, made: Task) -> Recipe:
     rows=None if made.reads_all else made.rows,
     lazy=checked.optimizer.tables == "lazy",
   )
+
+
+def _weights(checked: Settings) -> dict[str, float]:
+  """Of all losses, those that nothing is asked for among them."""
+  objective = checked.objective
+  weights = {t: getattr(objective, f"{t}_weight") for t in targets(checked)}
+  if objective.contrast_weight:
+    weights["contrast"] = objective.contrast_weight
+  return weights
 
 
 def _check_lazy(checked: Settings, made: Task) -> None:

@@ -9,14 +9,12 @@ checked by the registries in `tagrec_jax.build`.
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
+from tagrec_jax.core.typed import section
 
 
 def _key(
@@ -208,7 +206,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
   Raises:
     UserError: naming the key, what was found and what is allowed.
   """
-  settings = _section(Settings, values, "config")
+  settings = section(Settings, values, "config")
   model, data = settings.model, settings.pipeline
   if settings.model.width % settings.model.heads:
     raise UserError(
@@ -241,6 +239,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       "one of them above 0",
       "set config.objective.items_weight=1.0",
     )
+  _check_views(settings)
   _check_intervals(settings)
   return settings
 
@@ -291,6 +290,30 @@ def _check_train_on_valid(settings: Settings) -> None:
     )
 
 
+def _check_views(settings: Settings) -> None:
+  """Interests and views are of a person who takes the next product."""
+  found, known = settings.objective.contrast_views, ("mask", "crop", "reorder")
+  for name in found:
+    if name not in known:
+      raise UserError(
+        "config.objective.contrast_views",
+        f"found '{name}'",
+        f"some of {', '.join(known)}",
+        nearest(name, list(known)),
+      )
+  for key, unused in {
+    "objective.contrast_weight": settings.objective.contrast_weight == 0,
+    "model.interests": settings.model.interests == 1,
+  }.items():
+    if settings.task != "next_item" and not unused:
+      raise UserError(
+        f"config.{key}",
+        f"found it set with the task '{settings.task}'",
+        "the task 'next_item'",
+        "leave it as in configs/base.py",
+      )
+
+
 def _check_intervals(settings: Settings) -> None:
   """All that is done every so many steps is done between two calls."""
   train, per_call = settings.train, settings.train.steps_per_call
@@ -328,72 +351,3 @@ def to_dict(settings: Settings) -> dict[str, Any]:
 def _nearest_divisor(number: int, wish: int) -> int:
   divisors = [d for d in range(1, number + 1) if number % d == 0]
   return min(divisors, key=lambda d: abs(d - wish))
-
-
-def _section(cls: type, values: Any, where: str) -> Any:
-  if not isinstance(values, Mapping):
-    raise UserError(where, f"found {values!r}", "a section of settings")
-  fields = {field.name: field for field in dataclasses.fields(cls)}
-  hints = typing.get_type_hints(cls)
-  for name in values:
-    if name not in fields:
-      raise UserError(
-        f"{where}.{name}",
-        "unknown key",
-        "a key of configs/base.py",
-        nearest(name, list(fields)),
-      )
-  for name in fields:
-    if name not in values:
-      raise UserError(f"{where}.{name}", "missing", "a value", f"set {name}")
-  return cls(
-    **{
-      name: _value(values[name], hints[name], field, f"{where}.{name}")
-      for name, field in fields.items()
-    }
-  )
-
-
-def _value(value: Any, hint: Any, field: dataclasses.Field, where: str) -> Any:
-  if dataclasses.is_dataclass(hint):
-    return _section(typing.cast(type, hint), value, where)
-  if isinstance(hint, types.GenericAlias):
-    (member, _) = typing.get_args(hint)
-    if not isinstance(value, list | tuple):
-      raise UserError(
-        where, f"found {value!r}", f"a tuple of {member.__name__}"
-      )
-    return tuple(_scalar(v, member, where) for v in value)
-  value = _scalar(value, hint, where)
-  low, high = field.metadata.get("min"), field.metadata.get("max")
-  choices = field.metadata.get("choices")
-  if choices and value not in choices:
-    raise UserError(
-      where,
-      f"found '{value}'",
-      f"one of {', '.join(choices)}",
-      nearest(value, list(choices)),
-    )
-  if (low is not None and value < low) or (high is not None and value > high):
-    limits = f"at least {low}" if high is None else f"{low} to {high}"
-    raise UserError(where, f"found {value}", limits, "choose a value in range")
-  return value
-
-
-def _scalar(value: Any, hint: type, where: str) -> Any:
-  """int is accepted for float; bool never counts as a number."""
-  good = isinstance(value, hint) and not (
-    isinstance(value, bool) and hint is not bool
-  )
-  if hint is float and isinstance(value, int) and not isinstance(value, bool):
-    return float(value)
-  if not good:
-    raise UserError(
-      where,
-      f"found {value!r} ({type(value).__name__})",
-      hint.__name__,
-      "write the value with that type",
-    )
-  if hint is float and not math.isfinite(value):
-    raise UserError(where, f"found {value}", "a finite number", "remove it")
-  return value

@@ -19,6 +19,7 @@ from tagrec_jax.models.decoder.ranking import (
 from tagrec_jax.models.decoder.tags import tag_catalogue
 from tagrec_jax.models.encoder.context import ContextCorrection
 from tagrec_jax.models.encoder.events import EventReader
+from tagrec_jax.models.encoder.interests import Interests, asked_of_each
 from tagrec_jax.models.encoder.product import MakeEncoder, ProductEncoder
 
 Batch = Mapping[str, Array]
@@ -50,6 +51,9 @@ class Recommender(nnx.Module):
     self.products = ProductEncoder(settings, spec, encoders, rngs)
     self.events = EventReader(settings.width, rngs)
     self.history = history(settings, max_positions, rngs)
+    self.interests = (
+      Interests(settings, rngs) if settings.interests > 1 else None
+    )
     self.context = ContextCorrection(settings, spec, rngs)
     catalogues = {
       "items": lambda: (
@@ -87,10 +91,20 @@ class Recommender(nnx.Module):
     Returns:
       target → the query at each position asked.
     """
-    memory_BTD = self.encode(batch, vectors_CD, noise, asked_BT)
+    memory_BRD = self.encode(batch, vectors_CD, noise, asked_BT)
+    return self.queries(memory_BRD, vectors_CD, noise, tag)
+
+  def queries(
+    self,
+    memory_BRD: Float[Array, "B R D"],
+    vectors_CD: Float[Array, "C D"],
+    noise: Noise | None = None,
+    tag: Mapping[str, Array] | None = None,
+  ) -> dict[str, Query]:
+    """What the interests ask, see `__call__`; R rows as `encode` gives them."""
     content = {"items": vectors_CD, "tags": tag}
     return {
-      target: decoder(memory_BTD, decoder.entries(content[target], noise))
+      target: decoder(memory_BRD, decoder.entries(content[target], noise))
       for target, decoder in zip(self.targets, self.decoders, strict=True)
     }
 
@@ -100,14 +114,22 @@ class Recommender(nnx.Module):
     vectors_CD: Float[Array, "C D"],
     noise: Noise | None,
     asked_BT: Int[Array, "B T"] | None = None,
-  ) -> Float[Array, "B T D"]:
-    """The interest where asked, corrected by the moment and person."""
+  ) -> Float[Array, "B R D"]:
+    """The interest where asked, corrected by the moment and person.
+
+    Of several interests, those of one position follow one another: R = T · I.
+    """
+    segments_BS = batch["history_segments"]
     x_BSD = self.events(vectors_CD, batch["history_ids"])
-    memory_BTD = self.history(
+    memory_BRD = self.history(
       x_BSD,
-      batch["history_segments"],
+      segments_BS,
       batch["history_positions"],
       noise,
-      asked_BT,
+      None if self.interests else asked_BT,
     )
-    return self.context(memory_BTD, batch, noise, asked_BT)
+    if self.interests:
+      memory_BRD = self.interests(memory_BRD, segments_BS, asked_BT)
+      count = self.interests.count
+      asked_BT = asked_of_each(asked_BT, segments_BS, count)
+    return self.context(memory_BRD, batch, noise, asked_BT)

@@ -23,9 +23,11 @@ from tagrec_jax.models.decoder.memory import (
   counting,
   interpolate,
 )
-from tagrec_jax.models.decoder.ranking import scores
+from tagrec_jax.models.decoder.ranking import Query, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
+from tagrec_jax.models.encoder.views import view
 from tagrec_jax.models.recommender import Recommender
+from tagrec_jax.objectives.contrast import Contrast
 from tagrec_jax.objectives.negatives import Negatives
 from tagrec_jax.tasks.task import Objective
 
@@ -40,6 +42,7 @@ class NextItem:
   Args:
     encoders, history: make the encoders, see `Recommender`.
     objectives: target ('items', 'tags') → its loss, see `Softmax`.
+    contrast: compares two views of each history; None for none.
 
   Attributes:
     axes: the logical axes of each parameter, parallel to what `init` makes.
@@ -53,8 +56,12 @@ class NextItem:
     encoders: Mapping[str, MakeEncoder],
     history: Callable[..., nnx.Module],
     objectives: Mapping[str, Objective],
+    contrast: Contrast | None = None,
   ):
     self._objectives = objectives
+    self._contrast = contrast
+    self._views = settings.objective.contrast_views
+    self._view_rate = settings.objective.contrast_rate
     self._num_items = dataset.spec.num_items
     self._make = lambda key: Recommender(
       settings.model,
@@ -130,7 +137,7 @@ class NextItem:
     shard: Array | int = 0,
     rows: Int[Array, " R"] | None = None,
   ) -> dict[str, Sum]:
-    """target → the loss over all its questions.
+    """target → the loss over all its questions; 'contrast' that of views.
 
     Args:
       params: whole, or of tables of products only the given rows.
@@ -152,17 +159,26 @@ class NextItem:
     # Every device encodes the same products, so it needs the same noise.
     vectors = model.products.vectors(product, Noise(jax.random.fold_in(key, 1)))
     tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
-    queries = model(batch, vectors, Noise(key, shard), tag=tag)
-    return {
-      target: self._objectives[target](
-        query.query_BTD,
-        query.vectors_CD,
-        query.bias_C,
-        right[target],
-        drawn,
-      )
+    noise = Noise(key, shard)
+    memory_BRD = model.encode(batch, vectors, noise)
+    queries = model.queries(memory_BRD, vectors, noise, tag)
+    sums = {
+      target: self._loss(target, query, right[target], drawn)
       for target, query in queries.items()
     }
+    if self._contrast is not None:
+      # A key of its own: all other noise is the same with and without it.
+      other = Noise(jax.random.fold_in(key, 2), shard)
+      changed = view(batch, self._views, self._view_rate, other)
+      second_BRD = model.encode(changed, vectors, other)
+      count = memory_BRD.shape[1] // batch["target_ids"].shape[1]
+      sums["contrast"] = self._contrast(
+        memory_BRD,
+        second_BRD,
+        jnp.repeat(changed["history_segments"], count, axis=1),
+        jnp.repeat(batch["target_ids"], count, axis=1),
+      )
+    return sums
 
   def prepare(self, params: Params) -> Ready:
     """The parameters, and what of the catalogue is the same for every batch."""
@@ -194,6 +210,14 @@ class NextItem:
         answers["items"], remembered_BC, self._memory_weight
       )
     return answers
+
+  def _loss(
+    self, target: str, query: Query, right: Array, drawn: Negatives | None
+  ) -> Sum:
+    query = query.best_for(right if right.ndim == 3 else right[..., None])
+    return self._objectives[target](
+      query.query_BTD, query.vectors_CD, query.bias_C, right, drawn
+    )
 
   def _model(self, params: Params) -> Recommender:
     return nnx.merge(self._graph, nnx.State(params))

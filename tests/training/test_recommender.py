@@ -17,7 +17,7 @@ from tagrec_jax.data.sources.storefront import Storefront
 
 @pytest.fixture(scope="module")
 def made():
-  """Settings, data and a recipe with two tasks, dropout and context."""
+  """Settings and data: two tasks, dropout, context, interests, views."""
   config = quickstart.get_config("tiny")
   config.model.product = ("id", "tags")
   config.model.moment = ("hour",)
@@ -29,7 +29,10 @@ def made():
   config.pipeline.batch_rows = 16
   config.pipeline.row_length = 16
   config.pipeline.max_history = 16
+  config.model.interests = 2
   config.objective.tags_weight = 0.5
+  config.objective.contrast_weight = 0.2
+  config.objective.contrast_views = ("crop", "mask", "reorder")
   # Adam would blow the rounding of gradients that ought to be 0 up to steps.
   config.optimizer.name = "sgd"
   config.optimizer.learning_rate = 0.1

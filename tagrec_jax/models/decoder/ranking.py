@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
+from tagrec_jax.layers.embed import lookup
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise
+from tagrec_jax.layers.positions import pick
 
 
 @jax.tree_util.register_dataclass
@@ -37,15 +40,49 @@ class Query:
   score[b, t, c] = query[b, t] · vectors[c] + bias[c], a product in the dtype of
   the query; objectives and top-k search tile it, so that no [B, T, C] array has
   to exist.
+
+  With several interests, those of one position follow one another along T, and
+  the score is the highest that one of them gives.
   """
 
   query_BTD: Float[Array, "B T D"]
   vectors_CD: Float[Array, "C D"]
   bias_C: Float[Array, "C"]
+  interests: int = dataclasses.field(default=1, metadata={"static": True})
+
+  def best_for(self, targets_BTM: Int[Array, "B T M"]) -> Query:
+    """Of each position the one interest that scores its targets best.
+
+    The choice is not differentiated: a target teaches the interest it is near
+    to, and no other.
+
+    Args:
+      targets_BTM: entries of the catalogue, negative ones are none; T counts
+        positions.
+    """
+    if self.interests == 1:
+      return self
+    B, R, D = self.query_BTD.shape
+    query_BTID = self.query_BTD.reshape(B, -1, self.interests, D)
+    wanted_BTD = lookup(self.vectors_CD, targets_BTM).sum(2)
+    fit_BTI = jnp.einsum(
+      "BTID,BTD->BTI", query_BTID, wanted_BTD.astype(query_BTID.dtype)
+    )
+    best_BT = jnp.argmax(jax.lax.stop_gradient(fit_BTI), axis=2)
+    rows_BT = jnp.arange(0, R, self.interests)[None] + best_BT
+    return Query(pick(self.query_BTD, rows_BT), self.vectors_CD, self.bias_C)
 
 
 def scores(query: Query) -> Float[Array, "B C"]:
   """The scores of the whole catalogue at the first position of each row."""
+  if query.interests > 1:
+    each = [
+      scores(dataclasses.replace(query, query_BTD=rows_B1D, interests=1))
+      for rows_B1D in jnp.split(
+        query.query_BTD[:, : query.interests], query.interests, axis=1
+      )
+    ]
+    return functools.reduce(jnp.maximum, each)
   query_BD = query.query_BTD[:, 0]
   scores_BC = jnp.einsum(
     "BD,CD->BC",
@@ -124,9 +161,13 @@ class OwnCatalogue(nnx.Module):
 
 
 class RankingDecoder(nnx.Module):
-  """One interest query for each position; scores by dot product or cosine."""
+  """A query for each interest at each position.
+
+  Scores by dot product or cosine.
+  """
 
   def __init__(self, settings: ModelSettings, catalogue: Catalogue):
+    self.interests = settings.interests
     self.cosine = settings.score == "cosine"
     self.temperature = settings.temperature
     self.catalogue = catalogue
@@ -148,4 +189,4 @@ class RankingDecoder(nnx.Module):
     if self.cosine:
       query_BTD, vectors_CD = _unit(query_BTD), _unit(vectors_CD)
     query_BTD = (query_BTD / self.temperature).astype(memory_BTD.dtype)
-    return Query(query_BTD, vectors_CD, entries.bias_C)
+    return Query(query_BTD, vectors_CD, entries.bias_C, self.interests)
