@@ -23,6 +23,12 @@ _CHECKPOINT = flags.DEFINE_string(
   "checkpoint", "best", "'best', 'latest', or a step"
 )
 _BASELINES = flags.DEFINE_bool("baselines", True, "measure baselines too")
+_SHUFFLE_CONTEXT = flags.DEFINE_integer(
+  "shuffle_context",
+  0,
+  "ask this many times more, with the moments of all questions shuffled: what"
+  " the true ones are worth",
+)
 _OUTPUT = flags.DEFINE_string(
   "output", "", "a folder for the reports as JSON; '': WORKDIR/evaluation"
 )
@@ -40,6 +46,7 @@ def main(argv: Sequence[str]) -> None:
     protocols=_PROTOCOLS.value,
     checkpoint=_CHECKPOINT.value,
     baselines=_BASELINES.value,
+    shuffle_context=_SHUFFLE_CONTEXT.value,
     output=_OUTPUT.value,
   )
 

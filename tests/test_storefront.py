@@ -7,6 +7,7 @@ from configs import storefront
 from tagrec_jax import build
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.sources.storefront import Storefront
+from tagrec_jax.evaluation import moments
 from tagrec_jax.run.measure import OURS, Asker, Measure
 from tagrec_jax.training import loop
 from tagrec_jax.training.parallel import PmapBackend
@@ -62,11 +63,30 @@ def test_close_to_the_optimum_and_far_above_popularity():
     backend, build.train_batches(checked, dataset, (0, 1)), checked.train
   )
   measure = Measure(checked, dataset, "test", intervals=False)
-  reports = measure.all(Asker(model).of(backend.answering(result.state)))[
-    "items"
-  ]
+  scores = Asker(model).of(backend.answering(result.state))
+  reports = measure.all(scores)["items"]
   optimum = measure.one("items", best(dataset), "optimum").metrics
   for name in ("recall@10", "ndcg@10"):
     ours, popular = (reports[m].metrics[name] for m in (OURS, "popularity"))
     assert CLOSE * optimum[name] <= ours <= 1.05 * optimum[name]
     assert ours >= 1.5 * popular
+  check_moments(measure, scores, reports[OURS], best(dataset))
+
+
+def check_moments(measure, scores, report, optimum):
+  """The true hour gains what it gains for those who know how the shop works."""
+
+  def known(batch):
+    # Tags are asked for too; of them the optimum knows nothing.
+    return scores(batch) | {"items": optimum(batch)}
+
+  gained = {}
+  for name, ask, true in (
+    ("ours", scores, report),
+    ("optimum", known, measure.one("items", optimum, "optimum")),
+  ):
+    others = [measure.at_other_moments(ask, seed)["items"] for seed in range(2)]
+    gain = moments.gains(true, others, 500, 0)["ndcg@10"]
+    assert gain.interval[0] > 0
+    gained[name] = gain.true - gain.shuffled
+  assert 0.7 < gained["ours"] / gained["optimum"] < 1.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +10,10 @@ from rich.console import Console
 
 from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.core import files
+from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.evaluation import table
+from tagrec_jax.evaluation import moments, table
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run import trained
 from tagrec_jax.run.calibration import calibrated
@@ -30,6 +33,7 @@ def evaluate(
   protocols: Sequence[str] = (),
   checkpoint: str = "best",
   baselines: bool = True,
+  shuffle_context: int = 0,
   output: str = "",
 ) -> dict[str, dict[str, dict[str, Report]]]:
   """Prints a table for each protocol and target, and keeps the reports.
@@ -50,6 +54,8 @@ def evaluate(
       "test",
       "use --split=test",
     )
+  if shuffle_context:
+    _check_moment(run.settings)
   run_folder = RunFolder(pathlib.Path(workdir))
   folder = pathlib.Path(output) if output else run_folder.evaluation
   console = Console()
@@ -68,7 +74,42 @@ def evaluate(
     found[protocol] = measure.all(run.scores, baselines=baselines)
     show(console, run.settings, found[protocol], split)
     save(folder, found[protocol], split, protocol)
+    if shuffle_context:
+      others = [
+        measure.at_other_moments(run.scores, seed)
+        for seed in range(shuffle_context)
+      ]
+      name = f"{split}-{protocol}"
+      _show_gains(console, run.settings, found[protocol], others, folder, name)
   return found
+
+
+def _check_moment(settings: Settings) -> None:
+  if not settings.model.moment or settings.task == "tag_item":
+    raise UserError(
+      "--shuffle_context",
+      "the model reads no moment",
+      "a run with config.model.moment",
+      "leave it out",
+    )
+
+
+def _show_gains(
+  console: Console,
+  settings: Settings,
+  reports: Mapping[str, Mapping[str, Report]],
+  others: Sequence[Mapping[str, Report]],
+  folder: pathlib.Path,
+  name: str,
+) -> None:
+  """Of the true moments over shuffled ones: a table and a file a target."""
+  samples = settings.evaluation.bootstrap_samples or 1000
+  for target, models in reports.items():
+    shuffled = [other[target] for other in others]
+    gains = moments.gains(models[OURS], shuffled, samples, settings.seed)
+    console.print(moments.table(gains, SHOWN[target]))
+    told = {measure: dataclasses.asdict(g) for measure, g in gains.items()}
+    files.write_json(folder / f"{name}-{target}-moments.json", told)
 
 
 def show(

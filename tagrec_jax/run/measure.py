@@ -14,6 +14,7 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.evaluation.answers import Rules
 from tagrec_jax.evaluation.calibrate import Calibration
 from tagrec_jax.evaluation.evaluate import Meter, evaluate
+from tagrec_jax.evaluation.moments import at_other_moments
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run.asked import asked
 from tagrec_jax.tasks.task import Task
@@ -94,6 +95,18 @@ class Measure:
         for name, baseline in others.items()
       } | {OURS: meter.report()}
     return reports
+
+  def at_other_moments(self, scores: Scores, seed: int) -> dict[str, Report]:
+    """target → report of the same questions with moments shuffled."""
+    meters = {
+      target: self._meter(target, f"{self._description(target)}, shuffled")
+      for target in build.targets(self._settings)
+    }
+    for batch in at_other_moments(self._asked.batches, seed):
+      answers = scores(batch)
+      for target, meter in meters.items():
+        meter.add(batch, answers[target])
+    return {target: meter.report() for target, meter in meters.items()}
 
   def _meter(
     self, target: str, model: str, calibration: Calibration | None = None
