@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from tagrec_jax import build
-from tagrec_jax.core.errors import UserError
 from tagrec_jax.core import files
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
