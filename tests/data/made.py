@@ -1,9 +1,12 @@
-"""People who each take numbered items, one after another."""
+"""People who each take numbered items, one after another, or give them tags."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
+from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.spec import Spec
 from tagrec_jax.data.vocab import Vocabulary
 
@@ -39,5 +42,54 @@ def make_dataset(lengths: list[int]) -> Dataset:
     test=Questions(people, offsets[1:] - 1),
     product={},
     person={"group": people % 3},
+    counts={},
+  )
+
+
+Post = tuple[int, list[int]]
+"""A product, and the tags that somebody gave it."""
+
+
+def make_posts(
+  people: Sequence[Sequence[Post]], num_items: int = 3, num_tags: int = 4
+) -> Dataset:
+  """Person p posts; of three and more the last is test, the one before valid.
+
+  Every event has a class of its own in the moment feature 'event', and the time
+  1000 · event.
+
+  Args:
+    num_items, num_tags: of training; rows beyond are new.
+  """
+  posts = [post for person in people for post in person]
+  lengths = [len(person) for person in people]
+  offsets = np.cumsum([0, *lengths]).astype(np.int64)
+  asked = np.flatnonzero(np.array(lengths, int) >= 3).astype(np.int32)
+  train_ends = offsets[1:].copy()
+  train_ends[asked] -= 2
+  number = np.arange(len(posts))
+  return Dataset(
+    name="posts",
+    fingerprint="0",
+    spec=Spec(num_items, num_tags, (), 1, 2),
+    items=Vocabulary([]),
+    tags=Vocabulary([]),
+    people=Vocabulary([str(p) for p in range(len(lengths))]),
+    titles=(),
+    events=Interactions(
+      offsets,
+      np.array([item for item, _ in posts], np.int32),
+      1000 * number.astype(np.int64),
+      Lists.of(
+        np.array([tag for _, tags in posts for tag in tags], np.int32),
+        np.array([len(tags) for _, tags in posts], np.int64),
+      ),
+      {"event": number.astype(np.int32)},
+    ),
+    train_ends=train_ends,
+    valid=Questions(asked, offsets[1:][asked] - 2),
+    test=Questions(asked, offsets[1:][asked] - 1),
+    product={},
+    person={"group": np.arange(len(lengths), dtype=np.int32) % 3},
     counts={},
   )
