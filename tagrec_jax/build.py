@@ -134,6 +134,23 @@ PRODUCT_BASELINES = Registry(
   },
 )
 
+POST_BASELINES = Registry(
+  "post baselines",
+  {
+    "mp": "tagrec_jax.models.baselines.posts_popular:MostPopular",
+    "mp_u": "tagrec_jax.models.baselines.posts_popular:MostPopularOfPerson",
+    "mp_r": "tagrec_jax.models.baselines.posts_popular:MostPopularOfProduct",
+    "mp_ur": "tagrec_jax.models.baselines.posts_popular:MostPopularMixture",
+    "bll_c": "tagrec_jax.models.baselines.base_level:BaseLevel",
+    "adapted_pagerank": (
+      "tagrec_jax.models.baselines.folkrank:AdaptedPageRank"
+    ),
+    "folkrank": "tagrec_jax.models.baselines.folkrank:FolkRank",
+    "pitf": "tagrec_jax.models.baselines.pitf:PITF",
+    "pitf_bll_c": "tagrec_jax.models.baselines.pitf:WithBaseLevel",
+  },
+)
+
 
 def settings(config: Mapping[str, Any]) -> Settings:
   """Checks a whole config: keys, types, ranges and names.

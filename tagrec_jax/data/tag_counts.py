@@ -37,6 +37,18 @@ class TagCounts:
       np.bincount(tags_CM[given_CM], minlength=spec.num_tags),
     )
 
+  @classmethod
+  def of_posts(cls, dataset: Dataset) -> TagCounts:
+    """Counts the posts of training in the place of products."""
+    given = dataset.assignments
+    pairs = np.unique(
+      np.stack([given.events[given.trains], given.tags[given.trains]]), axis=1
+    )
+    return cls(
+      len(np.unique(pairs[0])),
+      np.bincount(pairs[1], minlength=dataset.spec.num_tags),
+    )
+
   def with_new(self, count: int) -> TagCounts:
     """The same, followed by tags that no product of training has."""
     return TagCounts(self.products, np.pad(self.of_tag, (0, count)))

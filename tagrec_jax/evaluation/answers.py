@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.evaluation import bootstrap, metrics
+from tagrec_jax.evaluation.entries import Entries
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.evaluation.slices import Slice
 
@@ -120,6 +121,7 @@ def report(
   lists_PK: np.ndarray,
   *,
   gains_PM: np.ndarray | None = None,
+  entries: Entries | None = None,
   asked: dict[str, int],
   slices: tuple[Slice, ...],
   passport: dict[str, Any],
@@ -128,6 +130,8 @@ def report(
 
   Args:
     gains_PM: of gain metrics.
+    entries: of list metrics; None leaves these out, as profiles that are not
+      known leave out 'diversity'.
     asked: who was asked, such as {'people': 40}, and what was special.
     passport: with the size of the catalogue.
   """
@@ -137,20 +141,20 @@ def report(
   for name in names:
     for k in rules.cutoffs:
       key = f"{name}@{k}"
-      if name in metrics.LIST_METRICS:
-        values[key] = metrics.LIST_METRICS[name](lists_PK, k, catalogue)
+      if name in metrics.CATALOGUE_METRICS:
+        metric = metrics.CATALOGUE_METRICS[name]
+        values[key] = metric(lists_PK, k, catalogue)
         continue
-      weights_P = None
-      if name in metrics.GAIN_METRICS:
-        assert gains_PM is not None, f"{name} weighs entries"
-        gain_metric = metrics.GAIN_METRICS[name]
-        values_P, weights_P = gain_metric(ranks_PM, gains_PM, k)
-        values[key] = float(values_P.sum() / weights_P.sum())
-      else:
-        values_P = metrics.RANK_METRICS[name](ranks_PM, k)
-        values[key] = float(values_P.mean())
+      if name in metrics.LIST_METRICS and not _known(name, entries):
+        continue
+      columns_PE, combine = _columns(
+        name, k, ranks_PM, lists_PK, gains_PM, entries
+      )
+      values[key] = float(combine(columns_PE.mean(axis=0, keepdims=True))[0])
       if rules.bootstrap_samples:
-        intervals[key] = rules.interval(values_P, weights_P)
+        intervals[key] = bootstrap.interval_of_means(
+          columns_PE, combine, rules.bootstrap_samples, rules.seed
+        )
   return Report(
     metrics=values,
     intervals=intervals,
@@ -159,10 +163,50 @@ def report(
     passport={
       **rules.passport,
       **passport,
+      **({"profiles": entries.told} if entries and entries.told else {}),
       "bootstrap": _bootstrap_sentence(rules, who),
     },
     ranks_PM=ranks_PM,
   )
+
+
+def _known(name: str, entries: Entries | None) -> bool:
+  """Whether a list metric can be computed."""
+  return entries is not None and (
+    name != "diversity" or entries.profiles is not None
+  )
+
+
+def _columns(
+  name: str,
+  k: int,
+  ranks_PM: np.ndarray,
+  lists_PK: np.ndarray,
+  gains_PM: np.ndarray | None,
+  entries: Entries | None,
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+  """Numbers of each person [P, E], and what makes one of their means."""
+  if name in metrics.MEAN_METRICS:
+    of_means = metrics.MEAN_METRICS[name]
+    parts = [metrics.RANK_METRICS[n](ranks_PM, k) for n in of_means.parts]
+    return np.stack(parts, axis=1), of_means.combine
+  if name in metrics.GAIN_METRICS:
+    assert gains_PM is not None, f"{name} weighs entries"
+    gain_metric = metrics.GAIN_METRICS[name]
+    return np.stack(gain_metric(ranks_PM, gains_PM, k), axis=1), _ratio
+  if name in metrics.LIST_METRICS:
+    assert entries is not None, f"{name} reads entries"
+    return metrics.LIST_METRICS[name](lists_PK, k, entries)[:, None], _first
+  return metrics.RANK_METRICS[name](ranks_PM, k)[:, None], _first
+
+
+def _first(means_SE: np.ndarray) -> np.ndarray:
+  return means_SE[:, 0]
+
+
+def _ratio(means_SE: np.ndarray) -> np.ndarray:
+  # A resample of nothing but weights 0 says 0.
+  return means_SE[:, 0] / np.maximum(means_SE[:, 1], 1e-12)
 
 
 def _bootstrap_sentence(rules: Rules, who: str) -> str:

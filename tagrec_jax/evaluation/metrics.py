@@ -2,21 +2,26 @@
 
 Rank metrics read `ranks_PM`: for each person the places (from 1) of the M
 entries that would have been right, padded with 0. Next-item evaluation has
-M = 1. List metrics read the recommended lists of all people together. Gain
-metrics weigh each right entry, and compare sums over all people.
+M = 1. Gain metrics weigh each right entry, and compare sums over all people.
+Metrics of means combine the means of rank metrics. List metrics read each
+person's list and what training knows of its entries, right or not; catalogue
+metrics the lists of all people together.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
+from tagrec_jax.evaluation.entries import Entries
 
 RankMetric = Callable[[np.ndarray, int], np.ndarray]
-ListMetric = Callable[[np.ndarray, int, int], float]
+ListMetric = Callable[[np.ndarray, int, Entries], np.ndarray]
+CatalogueMetric = Callable[[np.ndarray, int, int], float]
 GainMetric = Callable[
   [np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]
 ]
@@ -65,6 +70,68 @@ def mrr(ranks_PM: np.ndarray, k: int) -> np.ndarray:
   return 1 / places_PM.min(axis=1, initial=np.inf)
 
 
+def average_precision(ranks_PM: np.ndarray, k: int) -> np.ndarray:
+  """Σ over hits of precision up to their place, / min(k, relevant).
+
+  With this denominator a perfect list has 1 for any k. Averaged over people
+  it is MAP@k.
+  """
+  places_PM = np.sort(np.where(_hits(ranks_PM, k), ranks_PM, np.inf), axis=1)
+  hits_so_far_M = np.arange(1, places_PM.shape[1] + 1)
+  total_P = (hits_so_far_M / places_PM).sum(axis=1)
+  return total_P / np.minimum(_relevant(ranks_PM), k)
+
+
+def _harmonic_mean(means_SE: np.ndarray) -> np.ndarray:
+  """Of two columns; 0 where both are 0."""
+  sums_S = means_SE.sum(axis=1)
+  return 2 * means_SE.prod(axis=1) / np.where(sums_S > 0, sums_S, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class OfMeans:
+  """A number that is made of means over people, and so has no value of one.
+
+  Attributes:
+    parts: the rank metrics that are averaged.
+    combine: their means [S, E] → [S].
+  """
+
+  parts: tuple[str, ...]
+  combine: Callable[[np.ndarray], np.ndarray]
+
+
+def novelty(lists_PK: np.ndarray, k: int, entries: Entries) -> np.ndarray:
+  """Mean information, in bits, of the entries of a list; 0 without any.
+
+  An entry tells -log2 of its share in everything taken, or given, in training.
+
+  Source: Zhou, Kuscsik, Liu, Medo, Wakeling and Zhang, 2010, 'Solving the
+  apparent diversity-accuracy dilemma of recommender systems'; Vargas and
+  Castells, 2011, 'Rank and relevance in novelty and diversity metrics for
+  recommender systems' (free discovery).
+  """
+  shown_PK = lists_PK[:, :k]
+  there_PK = shown_PK >= 0
+  bits_PK = np.where(there_PK, entries.bits[np.maximum(shown_PK, 0)], 0.0)
+  return bits_PK.sum(axis=1) / np.maximum(there_PK.sum(axis=1), 1)
+
+
+def diversity(lists_PK: np.ndarray, k: int, entries: Entries) -> np.ndarray:
+  """Mean over pairs of a list of 1 - cosine of their profiles.
+
+  A list without a pair has 0. An entry without a profile is unlike all others.
+
+  Source: Ziegler, McNee, Konstan and Lausen, 2005, 'Improving recommendation
+  lists through topic diversification'; in the form of Vargas and Castells,
+  2011, without weights of rank.
+  """
+  shown_PK = lists_PK[:, :k]
+  count_P = (shown_PK >= 0).sum(axis=1)
+  pairs_P = np.maximum(count_P * (count_P - 1), 1)
+  return np.where(count_P > 1, 1 - entries.likeness(shown_PK) / pairs_P, 0.0)
+
+
 def coverage(lists_PK: np.ndarray, k: int, catalogue: int) -> float:
   """Fraction of the catalogue that is in anybody's list of k."""
   shown = np.unique(lists_PK[:, :k])
@@ -92,14 +159,45 @@ RANK_METRICS: dict[str, RankMetric] = {
   "f1": f1,
   "ndcg": ndcg,
   "mrr": mrr,
+  "map": average_precision,
 }
-LIST_METRICS: dict[str, ListMetric] = {"coverage": coverage}
 GAIN_METRICS: dict[str, GainMetric] = {"psp": psp}
+MEAN_METRICS: dict[str, OfMeans] = {
+  "f1_of_means": OfMeans(("precision", "recall"), _harmonic_mean)
+}
+"""Papers on tags for posts write F1@k for the harmonic mean of mean precision
+and mean recall: only so do the counts of a product's tags get the F1@5 of .1750
+that is published for HetRec MovieLens, core 3. 'f1' is the mean over people of
+their own F1, which is lower (.1680 there)."""
+LIST_METRICS: dict[str, ListMetric] = {
+  "novelty": novelty,
+  "diversity": diversity,
+}
+CATALOGUE_METRICS: dict[str, CatalogueMetric] = {"coverage": coverage}
 
-ITEM_METRICS = ("recall", "ndcg", "mrr", "coverage")
+ITEM_METRICS = ("recall", "ndcg", "mrr", "coverage", "novelty", "diversity")
 """Reported for the next item: one target a person."""
-TAG_METRICS = ("precision", "recall", "f1", "ndcg", "psp", "coverage")
+TAG_METRICS = (
+  *("precision", "recall", "f1", "ndcg", "psp"),
+  *("coverage", "novelty", "diversity"),
+)
 """Reported for tags: several relevant ones a person."""
+POST_METRICS = (
+  *("precision", "recall", "f1", "f1_of_means", "map", "mrr", "ndcg"),
+  *("coverage", "novelty", "diversity"),
+)
+"""Reported for tags of posts."""
+
+
+KNOWN = frozenset(
+  {
+    *RANK_METRICS,
+    *GAIN_METRICS,
+    *MEAN_METRICS,
+    *LIST_METRICS,
+    *CATALOGUE_METRICS,
+  }
+)
 
 
 def parse(name: str, where: str = "metric") -> tuple[str, int]:
@@ -112,7 +210,7 @@ def parse(name: str, where: str = "metric") -> tuple[str, int]:
     UserError: the metric is unknown or the cutoff is no positive number.
   """
   metric, _, cutoff = name.partition("@")
-  known = sorted({**RANK_METRICS, **LIST_METRICS, **GAIN_METRICS})
+  known = sorted(KNOWN)
   if metric not in known:
     raise UserError(
       where,

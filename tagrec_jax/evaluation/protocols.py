@@ -75,6 +75,12 @@ PRODUCT_PASSPORT = TAG_PASSPORT | {
 }
 """Those where a product is asked about itself."""
 
+POST_PASSPORT = TAG_PASSPORT | {
+  "relevant": "the tags that this person gave this product",
+  "dropped people": "none; a tag unknown in training is a miss",
+}
+"""Those where a person is asked for the tags of a post."""
+
 PROTOCOLS = Registry(
   "config.evaluation.protocol",
   {

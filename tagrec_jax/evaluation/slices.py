@@ -87,6 +87,47 @@ def by_newness(
   return _slices(group, ("trained", "cold"), new_P.astype(int), ranks_PM)
 
 
+def by_what_is_new(
+  ranks_PM: np.ndarray,
+  new_target_P: np.ndarray,
+  question_P: np.ndarray,
+  trained_Q: np.ndarray | None,
+) -> list[Slice]:
+  """By whether training had the item, and the person.
+
+  Args:
+    new_target_P: bool, whose item is new.
+    question_P: the place of each answer among all questions.
+    trained_Q: how much training had of the person of each question; None where
+      it had something of all.
+  """
+  parts = by_newness("target product", new_target_P, ranks_PM)
+  if trained_Q is not None:
+    parts += by_newness("person", trained_Q[question_P] == 0, ranks_PM)
+  return parts
+
+
+def by_earlier_use(
+  ranks_PM: np.ndarray, own_PM: np.ndarray, product_PM: np.ndarray
+) -> list[Slice]:
+  """By who gave a tag before, each with regard to these tags alone.
+
+  Args:
+    own_PM: bool, the person did. product_PM: bool, others gave it the product.
+  """
+  groups = {
+    "by the person, to the product": own_PM & product_PM,
+    "by the person alone": own_PM & ~product_PM,
+    "to the product alone": ~own_PM & product_PM,
+    "neither": ~own_PM & ~product_PM,
+  }
+  return [
+    part
+    for name, those_PM in groups.items()
+    for part in of_tags("given before", name, np.where(those_PM, ranks_PM, 0))
+  ]
+
+
 def by_history(ranks_PM: np.ndarray, lengths_P: np.ndarray) -> list[Slice]:
   """Slices by how many events a person's history has."""
   part_P = np.searchsorted(list(HISTORY.values()), lengths_P, "right") - 1

@@ -20,9 +20,9 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import TAGS
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.evaluation import paired
-from tagrec_jax.evaluation.evaluate import without_repeats
 from tagrec_jax.evaluation.paired import TAG_MEASURES, Measured
 from tagrec_jax.evaluation.report import Report
+from tagrec_jax.evaluation.tag_meter import without_repeats
 from tagrec_jax.run import trained
 from tagrec_jax.run.measure import OURS
 from tagrec_jax.run.train import train

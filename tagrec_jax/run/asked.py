@@ -9,18 +9,28 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from tagrec_jax import build
+from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset, Questions
 from tagrec_jax.data.pipeline import Batch
+from tagrec_jax.data.posts import ProductTags, post_question_batches, tagged
 from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.spec import TAGS
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.evaluation.answers import Rules
 from tagrec_jax.evaluation.calibrate import Calibration
-from tagrec_jax.evaluation.evaluate import ItemMeter, Meter, TagMeter
+from tagrec_jax.evaluation.entries import Entries, item_entries, tag_entries
+from tagrec_jax.evaluation.evaluate import (
+  ItemMeter,
+  Meter,
+  PostMeter,
+  TagMeter,
+)
+from tagrec_jax.models.baselines.posts import CountedTags, EarlierTags
 from tagrec_jax.models.baselines.scorers import item_counts
+from tagrec_jax.models.baselines.tags import tags_of_items
 
 
 @runtime_checkable
@@ -61,6 +71,8 @@ def asked(
   """
   if settings.task == "tag_item":
     return Products(settings, dataset, split, most)
+  if settings.task == "tag_post":
+    return Posts(settings, dataset, split, most)
   return People(settings, dataset, split, most)
 
 
@@ -79,6 +91,9 @@ class People:
     self._item_counts = item_counts(dataset)
     # Only asked for where products have tags.
     self._tag_counts = functools.cache(lambda: TagCounts.of(dataset))
+    self._tag_entries = functools.cache(
+      lambda: _entries_of_tags(dataset, self._tag_counts())
+    )
 
   def batches(self) -> Iterator[Batch]:
     return question_batches(
@@ -107,9 +122,19 @@ class People:
         item_counts=self._item_counts,
         new_items=self._dataset.spec.num_new_items,
         trained=trained,
+        entries=self._item_entries,
       )
-    counts = self._tag_counts()
-    return _tag_meter(rules, self._dataset, counts, trained, calibration)
+    counts, entries = self._tag_counts(), self._tag_entries()
+    return _tag_meter(
+      rules, self._dataset, counts, trained, calibration, entries
+    )
+
+  @functools.cached_property
+  def _item_entries(self) -> Entries:
+    dataset, spec = self._dataset, self._dataset.spec
+    counts = np.pad(self._item_counts, (0, spec.num_new_items))
+    size = spec.num_tags + spec.num_new_tags
+    return item_entries(counts, dataset.product.get(TAGS), size)
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     if target == "items":
@@ -143,6 +168,9 @@ class Products:
     rows = asked[split]
     self._rows = rows[_some(len(rows), most, settings.seed)]
     self._tag_counts = TagCounts.of(dataset)
+    self._tag_entries = functools.cache(
+      lambda: _entries_of_tags(dataset, self._tag_counts)
+    )
 
   def batches(self) -> Iterator[Batch]:
     return product_question_batches(
@@ -160,7 +188,8 @@ class Products:
     calibration: Calibration | None,
   ) -> Meter:
     del target, protocol  # tags, and nothing was seen before
-    return _tag_meter(rules, self._dataset, self._tag_counts, None, calibration)
+    counts, entries = self._tag_counts, self._tag_entries()
+    return _tag_meter(rules, self._dataset, counts, None, calibration, entries)
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     del target
@@ -170,12 +199,97 @@ class Products:
     return {n: b for n, b in known.items() if b.suits(self._dataset)}
 
 
+class Posts:
+  """Which tags does each person give a product?
+
+  Batches have one array more than those of data/posts.py: `events` int64 [B],
+  the event asked about, for baselines; UNKNOWN in rows that fill up.
+
+  Raises:
+    UserError: if no post is left for test.
+  """
+
+  def __init__(
+    self, settings: Settings, dataset: Dataset, split: str, most: int
+  ):
+    self._settings, self._dataset = settings, dataset
+    if not len(tagged(dataset, dataset.test).people):
+      raise UserError(
+        f"data '{dataset.name}'",
+        "no event of test has a tag",
+        "posts to be asked about",
+        "choose a source in which people give tags",
+      )
+    questions = tagged(dataset, getattr(dataset, split))
+    chosen = _some(len(questions.people), most, settings.seed)
+    self._questions = Questions(
+      questions.people[chosen], questions.events[chosen]
+    )
+    self._told = functools.cache(
+      lambda: ProductTags(dataset, settings.pipeline.product_tags)
+    )
+    self._before = functools.cache(
+      lambda: (EarlierTags(dataset), CountedTags(dataset))
+    )
+    self._counts = functools.cache(lambda: TagCounts.of_posts(dataset))
+
+  def batches(self) -> Iterator[Batch]:
+    for batch in post_question_batches(
+      self._dataset,
+      self._questions,
+      self._settings.pipeline,
+      batch_people=self._settings.evaluation.batch_people,
+      moment=self._settings.model.moment,
+      person=self._settings.model.person,
+      product_tags=self._told(),
+    ):
+      place_B = batch["question"]
+      events_B = self._questions.events[np.maximum(place_B, 0)]
+      yield batch | {"events": np.where(place_B < 0, UNKNOWN, events_B)}
+
+  def meter(
+    self,
+    target: str,
+    rules: Rules,
+    protocol: str,
+    calibration: Calibration | None,
+  ) -> Meter:
+    del target, protocol  # tags, and a tag given before may be given again
+    dataset, given = self._dataset, self._dataset.assignments
+    people, events = self._questions.people, self._questions.events
+    own, of_product = self._before()
+    return PostMeter(
+      rules,
+      own=own,
+      of_product=of_product,
+      most=int((given.posts[events + 1] - given.posts[events]).max(initial=1)),
+      counts=self._counts(),
+      num_items=dataset.spec.num_items,
+      new_tags=dataset.spec.num_new_tags,
+      trained=given.ends[people] - given.offsets[people],
+      calibration=calibration,
+      entries=self._entries,
+    )
+
+  @functools.cached_property
+  def _entries(self) -> Entries:
+    counts = self._counts().with_new(self._dataset.spec.num_new_tags)
+    _, of_product = self._before()
+    return tag_entries(counts.of_tag, of_product.counts_CT)
+
+  def baselines(self, target: str) -> Mapping[str, Any]:
+    del target
+    known = build.POST_BASELINES
+    return {name: known[name] for name in known.names}
+
+
 def _tag_meter(
   rules: Rules,
   dataset: Dataset,
   counts: TagCounts,
   trained: np.ndarray | None,
   calibration: Calibration | None,
+  entries: Entries,
 ) -> TagMeter:
   return TagMeter(
     rules,
@@ -185,7 +299,14 @@ def _tag_meter(
     new_items=dataset.spec.num_new_items,
     trained=trained,
     calibration=calibration,
+    entries=entries,
   )
+
+
+def _entries_of_tags(dataset: Dataset, counts: TagCounts) -> Entries:
+  """Of the tags that products have."""
+  every = counts.with_new(dataset.spec.num_new_tags)
+  return tag_entries(every.of_tag, tags_of_items(dataset))
 
 
 def _some(count: int, most: int, seed: int) -> np.ndarray:

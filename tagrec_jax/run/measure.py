@@ -141,7 +141,7 @@ class Asker:
     # differ between questions, and each would compile the model again.
     unread = {
       *("question", "seen_ids", "target_ids", "history_lengths"),
-      *("product_ids", "target_tags"),
+      *("product_ids", "target_tags", "relevant_tags", "events"),
     }
     ready = self._prepare(params)
 
