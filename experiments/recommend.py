@@ -6,7 +6,8 @@ Run: python -m experiments.recommend --workdir=runs/quickstart --person=196
 for each event, oldest first, such as {"title": "Fargo"} or {"id": "100"}, each
 with an optional "time" (seconds since 1970 UTC); an empty file is a person
 without history. --requests=FILE asks many questions: a line for each, such as
-{"person": "196"} or {"history": [{"title": "Fargo"}], "time": 880000000}.
+{"person": "196"} or {"history": [{"title": "Fargo"}], "time": 880000000}, with
+what else is known of the moment in "context", such as {"device": "phone"}.
 Without any of them the question is that of a person without history.
 
 --products=FILE asks a run of the task 'tag_item' for the tags of products: a
@@ -32,6 +33,9 @@ _HISTORY = flags.DEFINE_string("history", "", "JSONL: one event a line")
 _REQUESTS = flags.DEFINE_string("requests", "", "JSONL: one question a line")
 _TIME = flags.DEFINE_integer(
   "time", None, "the moment asked, seconds since 1970 UTC; default: not known"
+)
+_CONTEXT = flags.DEFINE_list(
+  "context", [], "what else is known of the moment, such as device=phone"
 )
 _PRODUCTS = flags.DEFINE_string(
   "products", "", "CSV, JSONL or Parquet: products to be tagged"
@@ -68,6 +72,7 @@ def main(argv: Sequence[str]) -> None:
     history=_HISTORY.value,
     requests=_REQUESTS.value,
     time=_TIME.value,
+    context=_CONTEXT.value,
     products=_PRODUCTS.value,
     top_k=_TOP_K.value,
     allowed=_ALLOWED.value,

@@ -33,6 +33,7 @@ def recommend(
   requests: str = "",
   products: str = "",
   time: int | None = None,
+  context: Sequence[str] = (),
   top_k: str = "10",
   targets: Sequence[str] = ("items",),
   exclude_seen: bool = True,
@@ -52,7 +53,7 @@ def recommend(
     answers = _tag(run, products, k, allowed, exclusive)
   else:
     _check_targets(targets, run.settings)
-    asked = _requests(run.dataset, person, history, requests, time)
+    asked = _requests(run.dataset, person, history, requests, time, context)
     recommender = Recommender(run.scores, run.dataset, run.settings)
     answers = recommender.answer(
       asked, targets=targets, k=k, exclude_seen=exclude_seen
@@ -111,7 +112,12 @@ def _check_task(settings: Settings, products: str) -> None:
 
 
 def _requests(
-  dataset: Dataset, person: str, history: str, requests: str, time: int | None
+  dataset: Dataset,
+  person: str,
+  history: str,
+  requests: str,
+  time: int | None,
+  context: Sequence[str],
 ) -> list[Request]:
   if bool(person) + bool(history) + bool(requests) > 1:
     raise UserError(
@@ -122,9 +128,20 @@ def _requests(
     )
   if requests:
     return read_requests(requests, Titles(dataset))
+  known = dict(_named(pair) for pair in context)
   if history:
-    return [Request(history=read_history(history, Titles(dataset)), time=time)]
-  return [Request(person, None if person else (), time)]
+    taken = read_history(history, Titles(dataset))
+    return [Request(history=taken, time=time, context=known)]
+  return [Request(person, None if person else (), time, known)]
+
+
+def _named(pair: str) -> tuple[str, str]:
+  name, equals, value = pair.partition("=")
+  if not equals:
+    raise UserError(
+      "--context", f"found '{pair}'", "NAME=CLASS", "write device=phone"
+    )
+  return name, value
 
 
 def _check_targets(targets: Sequence[str], settings: Settings) -> None:

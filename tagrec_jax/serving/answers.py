@@ -19,6 +19,7 @@ from tagrec_jax.data.dataset import (
   Questions,
 )
 from tagrec_jax.data.questions import question_batches
+from tagrec_jax.data.spec import Part
 from tagrec_jax.decoding.topk import top_k
 from tagrec_jax.serving.requests import Request
 
@@ -68,7 +69,8 @@ class Recommender:
       "items": [{"id", "title", "score"}], "tags": [{"tag", "score"}]}.
 
     Raises:
-      UserError: a person the data set does not know, without a history.
+      UserError: a person the data set does not know, without a history, or a
+        context it does not have.
     """
     histories = [self._history(request) for request in requests]
     size = min(len(requests), self._settings.evaluation.batch_people)
@@ -156,10 +158,46 @@ class Recommender:
       offsets,
       np.concatenate(items).astype(np.int32),
       np.concatenate(times).astype(np.int64),
+      moment=self._moment(requests, histories),
     )
     asked = dataclasses.replace(self._dataset, events=events, person=person)
     rows = np.arange(len(requests), dtype=np.int32)
     return asked, Questions(rows, offsets[1:] - 1)
+
+  def _moment(
+    self,
+    requests: Sequence[Request],
+    histories: Sequence[list[tuple[str, int]]],
+  ) -> dict[str, np.ndarray]:
+    """The classes of each event's moment; the last is the one asked.
+
+    Of a history that comes with a request nothing is known.
+    """
+    encodings = {
+      e.feature.name: e.names
+      for e in self._dataset.encodings
+      if e.feature.part is Part.MOMENT
+    }
+    for name in {name for request in requests for name in request.context}:
+      if name not in encodings:
+        raise UserError(
+          "context",
+          f"found '{name}'",
+          f"one of {', '.join(encodings) or 'none'}",
+          nearest(name, list(encodings)) if encodings else "leave it out",
+        )
+    events, people = self._dataset.events, self._dataset.people
+    moment = {}
+    for name, classes in encodings.items():
+      parts = []
+      for request, history in zip(requests, histories, strict=True):
+        past = np.full(len(history), UNKNOWN, np.int32)
+        if request.history is None:
+          past = events.moment[name][events.of(people.index(request.person))]
+        asked = classes.index(request.context.get(name, ""))
+        parts.append(np.append(past, np.int32(asked)))
+      moment[name] = np.concatenate(parts)
+    return moment
 
   def _write(
     self,

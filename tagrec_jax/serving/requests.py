@@ -35,11 +35,13 @@ class Request:
     history: what this person took, oldest first; None asks for the history
       that the data set has of `person`.
     time: the moment asked, seconds since 1970 UTC; None: not known.
+    context: what else is known of the moment, such as {'device': 'phone'}.
   """
 
   person: str = ""
   history: tuple[Taken, ...] | None = None
   time: int | None = None
+  context: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Titles:
@@ -106,14 +108,14 @@ def read_requests(path: str, titles: Titles) -> list[Request]:
   """Many questions, one a line.
 
   {"person": "196"}, or {"history": [{"title": "Heat"}, {"id": "50"}]}, each
-  with an optional "time".
+  with an optional "time" and "context", such as {"device": "phone"}.
 
   Raises:
     UserError: naming the line that cannot be read.
   """
   requests = []
   for where, value in _lines(path):
-    fields = _object(value, {"person", "history", "time"}, where)
+    fields = _object(value, {"person", "history", "time", "context"}, where)
     history = fields.get("history")
     if history is not None and not isinstance(history, Sequence):
       raise UserError(f"{where} [history]", f"found {history!r}", "a list")
@@ -124,6 +126,7 @@ def read_requests(path: str, titles: Titles) -> list[Request]:
         if history is None
         else tuple(titles.taken(v, f"{where} [history]") for v in history),
         _time(fields.get("time"), where),
+        _context(fields.get("context", {}), f"{where} [context]"),
       )
     )
   return requests
@@ -145,6 +148,12 @@ def _lines(path: str) -> Iterator[tuple[str, Any]]:
           ) from error
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(path, str(error), "a UTF-8 JSONL file") from error
+
+
+def _context(value: Any, where: str) -> dict[str, str]:
+  if not isinstance(value, Mapping):
+    raise UserError(where, f"found {value!r}", "a JSON object")
+  return {name: _text(known, where) for name, known in value.items()}
 
 
 def _object(value: Any, known: set[str], where: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from tagrec_jax.data import store
 from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions, Questions
 from tagrec_jax.data.encodings import Encoding
 from tagrec_jax.data.fingerprint import fingerprint
+from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.data.vocab import Vocabulary
 
@@ -38,6 +39,7 @@ FEATURES = (
   Feature("text", Part.TAG, Kind.TEXT, 9, 2),
   Feature("gender", Part.PERSON, Kind.CATEGORY, 2),
   Feature("hour", Part.MOMENT, Kind.CATEGORY, 24),
+  Feature(ODD_NAME, Part.MOMENT, Kind.CATEGORY, 3),
 )
 
 
@@ -56,6 +58,11 @@ def small() -> Dataset:
       np.array([0, 4, 4, 5, 8], np.int64),
       np.array([0, 1, -1, 0, 1, 1, 0, 2], np.int32),
       np.array([NO_TIME, 0, 2**53 + 1, 2**62, -5, 1, 1, 2], np.int64),
+      Lists(
+        np.array([0, 2, 1, 1, 0], np.int32),
+        np.array([0, 2, 2, 3, 3, 3, 3, 4, 5], np.int64),
+      ),
+      {ODD_NAME: np.array([0, -1, 2, 1, 0, 0, 1, 2], np.int32)},
     ),
     train_ends=np.array([1, 4, 5, 7], np.int64),
     valid=Questions(np.array([0, 0], np.int32), np.array([1, 2], np.int64)),
@@ -109,7 +116,7 @@ def assert_same(a, b) -> None:
     assert len(a) == len(b)
     for one, other in zip(a, b, strict=True):
       assert_same(one, other)
-  elif isinstance(a, Dataset | Interactions | Questions | Encoding):
+  elif isinstance(a, Dataset | Interactions | Questions | Encoding | Lists):
     assert type(a) is type(b)
     for field in dataclasses.fields(a):
       assert_same(getattr(a, field.name), getattr(b, field.name))
@@ -155,6 +162,19 @@ def test_is_ordinary_tfds(written):
   assert block["product_tags"].tolist()[:2] == [[0, 1, -1], [-1, -1, -1]]
 
 
+def draw_posted(data, number: int) -> Lists | None:
+  posts = st.lists(
+    st.lists(st.integers(0, 2)), min_size=number, max_size=number
+  )
+  tags = data.draw(st.none() | posts)
+  if tags is None:
+    return None
+  return Lists.of(
+    np.array([tag for post in tags for tag in post], np.int32),
+    np.array([len(post) for post in tags], np.int64),
+  )
+
+
 @settings(
   max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -173,6 +193,8 @@ def test_any_histories(data, tmp_path_factory):
     np.array(
       data.draw(st.lists(integers, min_size=number, max_size=number)), np.int64
     ),
+    draw_posted(data, number),
+    {ODD_NAME: np.arange(number, dtype=np.int32) % 3},
   )
   person_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
   asked = sorted(data.draw(st.sets(st.integers(0, max(0, number - 1)))))

@@ -9,6 +9,9 @@ from configs import base
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import from_dict
+from tagrec_jax.data.encodings import Encoding
+from tagrec_jax.data.spec import Feature, Kind, Part
+from tagrec_jax.data.vocab import Vocabulary
 from tagrec_jax.serving.answers import Recommender
 from tagrec_jax.serving.requests import Request, Taken
 from tests.serving.made import made_dataset
@@ -83,6 +86,34 @@ def test_person_features_follow_the_person(recommender, model):
   np.testing.assert_array_equal(
     batch["person_gender"][rows, batch["last"][rows]], [0, 1]
   )
+
+
+def test_what_else_is_known_of_the_moment(model):
+  device = Feature("device", Part.MOMENT, Kind.CATEGORY, 2)
+  plain = made_dataset()
+  told = {"device": np.array([0, 1, 1, 0, 0], np.int32)}
+  dataset = dataclasses.replace(
+    plain,
+    events=dataclasses.replace(plain.events, moment=told),
+    encodings=(Encoding(device, Vocabulary(["phone", "tablet"])),),
+  )
+  settings = dataclasses.replace(
+    SETTINGS, model=dataclasses.replace(SETTINGS.model, moment=("device",))
+  )
+  recommender = Recommender(model, dataset, settings)
+  asked = [
+    Request("a", context={"device": "tablet"}),
+    Request(history=(Taken("1"),), context={"device": "phone"}),
+    Request(history=(Taken("1"),), context={"device": "never met"}),
+  ]
+  list(recommender.answer(asked))
+  (batch,) = model.batches
+  rows = np.argsort(batch["question"])
+  np.testing.assert_array_equal(
+    batch["moment_device"][rows, :3], [[0, 1, 1], [-1, 0, -1], [-1, -1, -1]]
+  )
+  with pytest.raises(UserError, match="context: found 'divice', expected one"):
+    list(recommender.answer([Request("a", context={"divice": "tablet"})]))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 50])

@@ -52,13 +52,21 @@ def test_requests(titles, tmp_path):
     tmp_path / "requests.jsonl",
     {"person": "a"},
     {"history": [{"title": "Film one"}], "time": 7},
-    {"history": []},
+    {"history": [], "context": {"device": "phone", "floor": 2}},
   )
   assert read_requests(path, titles) == [
     Request("a"),
     Request("", (Taken("1"),), 7),
-    Request("", ()),
+    Request("", (), context={"device": "phone", "floor": "2"}),
   ]
+
+
+def test_a_context_is_an_object(titles, tmp_path):
+  path = lines(tmp_path / "requests.jsonl", {"context": "phone"})
+  with pytest.raises(
+    UserError, match=r"\[context\]: found 'phone', expected a"
+  ):
+    read_requests(path, titles)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,10 @@ class Folder:
     timestamp       seconds since 1970 UTC, or ISO 8601 (UTC without a zone);
                     without it, a person's events are in order of the file
     rating          a number
-    tags or tag     the tags this person gave, as above; one tag
-    context_<name>  a class of the moment, kept as <name>
+    tags or tag     the tags this person gave, as above; one tag. Rows of one
+                    person, product and second are one event with all tags
+    context_<name>  a class of the moment, kept as <name>; not 'hour',
+                    'weekday', 'month' or 'gap', which times tell
   people
     user_id         required
     any other       a class, kept under its name

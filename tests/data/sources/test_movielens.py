@@ -8,7 +8,10 @@ import pytest
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.records import Event, Item, Person, Rejection
 from tagrec_jax.data.sources import movielens_fields as fields
-from tagrec_jax.data.sources.movielens import MovieLensFolder
+from tagrec_jax.data.sources.movielens import (
+  MovieLensFolder,
+  MovieLensPosts,
+)
 
 FILMS = [
   Item(
@@ -88,6 +91,13 @@ def test_csv_posts(csv):
   assert isinstance(bad, Rejection)
   assert (bad.line, bad.field) == (6, "tag")
   assert [*good, first, second] == FILMS + POSTS
+
+
+def test_posts_by_name(csv, data_settings):
+  source = MovieLensPosts.from_settings(data_settings(folder=csv))
+  assert source == MovieLensPosts(csv, posts=True)
+  assert source.name != MovieLensFolder(csv).name
+  assert [r for r in source.read() if isinstance(r, Event)] == POSTS
 
 
 def test_keywords(tmp_path):
