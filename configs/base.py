@@ -104,6 +104,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.temperature = 1.0  # scores are divided by it
   model.interests = 1  # vectors a person has where products are asked for; a
   # product's score is that of the one which suits it best
+  model.ages = False  # whether events are read with how long before the moment
+  # asked they were; attention also weighs them by it
   model.recent_events = 8  # 'long_short' only: what the short interest reads
   model.memory_weight = 0.0  # w of an answer for products: (1 - w) of what the
   # network says and w of the transitions counted in training; 0: no memory

@@ -97,6 +97,7 @@ class ModelSettings:
   temperature: float = _key(1e-4)
   interests: int = _key(1)
   recent_events: int = _key(1)
+  ages: bool
   memory_weight: float = _key(0, 1)
   memory_window: int = _key(1)
   memory_reach: float = _key(0)

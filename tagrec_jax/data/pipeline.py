@@ -8,7 +8,9 @@ a slice of tokens by the events first:last it asks for.
 Batch arrays, int32 [B, S]: `history_ids` (BEGIN before a person's first event,
 UNKNOWN where padded), `history_segments` (0 is padding, 1, 2, ... the people of
 the row), `history_positions` (from 0 in each slice), `target_ids` (UNKNOWN
-where nothing is asked), and `moment_*`, `person_*` of the moment asked.
+where nothing is asked), `history_times` of what is read and `asked_times` of
+what is asked for (seconds since the first known time of the slice, UNKNOWN
+where not known), and `moment_*`, `person_*` of the moment asked.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ from tagrec_jax.data.moments import moment_features
 from tagrec_jax.data.spec import Part, batch_key
 
 Batch = dict[str, np.ndarray]
+
+_LATEST = np.iinfo(np.int32).max
+"""Seconds, or 68 years: more is as much."""
 
 _PADDED_BY_0 = ("history_segments", "history_positions", "product_tag_counts")
 
@@ -154,9 +159,27 @@ class Tokens:
       {
         "history_ids": self._read(event, person),
         "target_ids": self._events.items[event],
+        **self._times(places),
         **self._context(event, person),
       }
     )
+
+  def _times(self, places: Places) -> Batch:
+    """`history_times` and `asked_times` of each token, int64 [N]."""
+    asked = self._events.times[places.event]
+    is_first = places.event == self._events.offsets[places.person]
+    read = np.where(is_first, NO_TIME, self._events.times[places.event - 1])
+    later = np.iinfo(np.int64).max
+    known = [np.where(t == NO_TIME, later, t) for t in (read, asked)]
+    earliest = np.full(places.number.max(initial=-1) + 1, later)
+    np.minimum.at(earliest, places.number, np.minimum(*known))
+    start = earliest[places.number]
+    return {
+      name: np.where(
+        times == NO_TIME, UNKNOWN, np.minimum(times - start, _LATEST)
+      )
+      for name, times in (("history_times", read), ("asked_times", asked))
+    }
 
   def _read(self, event: np.ndarray, person: np.ndarray) -> np.ndarray:
     """The token that the question about `event` reads."""

@@ -50,8 +50,13 @@ class SelfAttention(nnx.Module):
     mask_BTS: Bool[Array, "B S S"],
     positions_BS: Int[Array, "B S"],
     asked_BT: Int[Array, "B T"] | None = None,
+    bias_BNTS: Float[Array, "B N S S"] | None = None,
   ) -> Float[Array, "B T D"]:
-    """Mixes what each of the positions `asked_BT` may look at."""
+    """Mixes what each of the positions `asked_BT` may look at.
+
+    Args:
+      bias_BNTS: added to the logits, at all positions.
+    """
     batch, size, width = x_BSD.shape
     shape = (batch, size, self.heads, 3 * width // self.heads)
     q_BTNH, k_BSNH, v_BSNH = jnp.split(self.qkv(x_BSD).reshape(shape), 3, -1)
@@ -66,6 +71,9 @@ class SelfAttention(nnx.Module):
       k_BSNH,
       preferred_element_type=jnp.float32,
     )
+    if bias_BNTS is not None:
+      bias_BTSN = pick(jnp.moveaxis(bias_BNTS, 1, 3), asked_BT)
+      logits_BNTS = logits_BNTS + jnp.moveaxis(bias_BTSN, 3, 1)
     # A finite floor: a row of padding stays finite, where -inf makes NaN.
     logits_BNTS = jnp.where(mask_BTS[:, None], logits_BNTS, -1e30)
     weights_BNTS = jax.nn.softmax(logits_BNTS).astype(x_BSD.dtype)

@@ -17,6 +17,7 @@ from tagrec_jax.models.decoder.ranking import (
   TiedCatalogue,
 )
 from tagrec_jax.models.decoder.tags import tag_catalogue
+from tagrec_jax.models.encoder.ages import AttentionAges, EventAges
 from tagrec_jax.models.encoder.context import ContextCorrection
 from tagrec_jax.models.encoder.events import EventReader
 from tagrec_jax.models.encoder.interests import Interests, asked_of_each
@@ -51,6 +52,12 @@ class Recommender(nnx.Module):
     self.products = ProductEncoder(settings, spec, encoders, rngs)
     self.events = EventReader(settings.width, rngs)
     self.history = history(settings, max_positions, rngs)
+    self.event_ages = EventAges(settings.width, rngs) if settings.ages else None
+    self.attention_ages = (
+      AttentionAges(settings.heads)
+      if settings.ages and getattr(self.history, "attends", False)
+      else None
+    )
     self.interests = (
       Interests(settings, rngs) if settings.interests > 1 else None
     )
@@ -81,8 +88,9 @@ class Recommender(nnx.Module):
     """Asks at every position, or at some.
 
     Args:
-      batch: history_ids, history_segments, history_positions and the context
-        features, each int32 [B, S].
+      batch: history_ids, history_segments, history_positions, the context
+        features and, if the model reads ages, history_times and asked_times,
+        each int32 [B, S].
       vectors_CD: of the catalogue, as `products.vectors` makes them.
       noise: dropout while training, None to answer.
       asked_BT: the positions asked at; None for all, T = S.
@@ -121,12 +129,19 @@ class Recommender(nnx.Module):
     """
     segments_BS = batch["history_segments"]
     x_BSD = self.events(vectors_CD, batch["history_ids"])
+    bias = {}
+    if self.event_ages:
+      times = batch["asked_times"], batch["history_times"]
+      x_BSD = x_BSD + self.event_ages(*times)
+      if self.attention_ages:
+        bias["bias_BNTS"] = self.attention_ages(*times)
     memory_BRD = self.history(
       x_BSD,
       segments_BS,
       batch["history_positions"],
       noise,
       None if self.interests else asked_BT,
+      **bias,
     )
     if self.interests:
       memory_BRD = self.interests(memory_BRD, segments_BS, asked_BT)

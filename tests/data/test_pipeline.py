@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.data.dataset import NO_TIME
 from tagrec_jax.data.pipeline import TrainBatches
 from tests.data.made import SETTINGS, make_dataset
 
@@ -128,3 +129,38 @@ def test_context_is_that_of_the_moment_asked():
   begins = batch["history_ids"] == BEGIN
   assert (batch["moment_gap"][begins] == UNKNOWN).all()
   assert (batch["moment_gap"][valid & ~begins] == 10).all()  # 1000 s
+
+
+def test_times_are_of_what_is_read_and_of_what_is_asked():
+  """Against the times of events themselves, slice by slice."""
+  dataset = make_dataset([9, 5, 7, 4])
+  times = 1_000_000_000 + np.arange(len(dataset.events.items)) ** 2
+  times[3] = NO_TIME
+  events = dataclasses.replace(dataset.events, times=times)
+  dataset = dataclasses.replace(dataset, events=events)
+  batch = TrainBatches(dataset, SETTINGS)(0)
+  time_of = dict(zip(events.items.tolist(), times.tolist(), strict=True))
+  segments = batch["history_segments"]
+  for row, column in np.argwhere(
+    (segments > 0) & (batch["history_positions"] == 0)
+  ):
+    segment = segments[row, column]
+    mine = segments[row] == segment
+    for name, ids in (
+      ("history_times", "history_ids"),
+      ("asked_times", "target_ids"),
+    ):
+      wanted = [time_of.get(i, NO_TIME) for i in batch[ids][row][mine].tolist()]
+      both = [
+        time_of.get(i, NO_TIME)
+        for key in ("history_ids", "target_ids")
+        for i in batch[key][row][mine].tolist()
+      ]
+      start = min(t for t in both if t != NO_TIME)
+      np.testing.assert_array_equal(
+        batch[name][row][mine],
+        [UNKNOWN if t == NO_TIME else t - start for t in wanted],
+      )
+  for name in ("history_times", "asked_times"):
+    assert (batch[name][segments == 0] == UNKNOWN).all()
+    assert batch[name].max() > 0

@@ -27,7 +27,12 @@ class LongShortHistory(nnx.Module):
 
   Source: the gated fusion is that of SHAN and SLi-Rec (Yu et al. 2019, eq. 14),
   with other encoders below it.
+
+  Attributes:
+    attends: it has attention, to which a bias may be added.
   """
+
+  attends = True
 
   def __init__(
     self, settings: ModelSettings, max_positions: int, rngs: nnx.Rngs
@@ -61,11 +66,13 @@ class LongShortHistory(nnx.Module):
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
     asked_BT: Int[Array, "B T"] | None = None,
+    bias_BNTS: Float[Array, "B N S S"] | None = None,
   ) -> Float[Array, "B T D"]:
     """The interest after each event, from it and the same person's earlier.
 
     Args:
       asked_BT: the only positions to answer for, None for all.
+      bias_BNTS: of attention, at all positions, see `AttentionAges`.
     """
     mean_BTD = pick(_mean(x_BSD, positions_BS), asked_BT).astype(self.dtype)
     long_BTD = self.mean_norm(dropout(mean_BTD, self.rate, noise))
@@ -77,8 +84,8 @@ class LongShortHistory(nnx.Module):
     mask_BTS = packed_causal_mask(segments_BS) & (age_BTS < self.recent)
     *blocks, last = self.blocks
     for block in blocks:
-      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise)
-    short_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT)
+      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise, None, bias_BNTS)
+    short_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS)
     long_BTD, short_BTD = self.long_norm(long_BTD), self.short_norm(short_BTD)
     gate_BTD = jax.nn.sigmoid(
       self.gate(jnp.concatenate([long_BTD, short_BTD], axis=-1))

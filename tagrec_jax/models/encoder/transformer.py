@@ -41,9 +41,10 @@ class Block(nnx.Module):
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
     asked_BT: Int[Array, "B T"] | None = None,
+    bias_BNTS: Float[Array, "B N S S"] | None = None,
   ) -> Float[Array, "B T D"]:
     update = self.attention(
-      self.attention_norm(x_BSD), mask_BTS, positions_BS, asked_BT
+      self.attention_norm(x_BSD), mask_BTS, positions_BS, asked_BT, bias_BNTS
     )
     x_BTD = pick(x_BSD, asked_BT) + dropout(update, self.rate, noise)
     update = self.mlp(self.mlp_norm(x_BTD))
@@ -51,7 +52,13 @@ class Block(nnx.Module):
 
 
 class TransformerHistory(nnx.Module):
-  """History → interest at every position (SASRec: Kang & McAuley 2018)."""
+  """History → interest at every position (SASRec: Kang & McAuley 2018).
+
+  Attributes:
+    attends: it has attention, to which a bias may be added.
+  """
+
+  attends = True
 
   def __init__(
     self, settings: ModelSettings, max_positions: int, rngs: nnx.Rngs
@@ -75,12 +82,14 @@ class TransformerHistory(nnx.Module):
     positions_BS: Int[Array, "B S"],
     noise: Noise | None,
     asked_BT: Int[Array, "B T"] | None = None,
+    bias_BNTS: Float[Array, "B N S S"] | None = None,
   ) -> Float[Array, "B T D"]:
     """The interest after each event, from it and the same person's earlier.
 
     Args:
       asked_BT: the only positions to answer for, None for all: the last block
         leaves out the others, which is a third of the work of two blocks.
+      bias_BNTS: of attention, at all positions, see `AttentionAges`.
     """
     if self.positions is not None:
       x_BSD = x_BSD + lookup(self.positions[...], positions_BS)
@@ -88,6 +97,6 @@ class TransformerHistory(nnx.Module):
     mask_BTS = packed_causal_mask(segments_BS)
     *blocks, last = self.blocks
     for block in blocks:
-      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise)
-    x_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT)
+      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise, None, bias_BNTS)
+    x_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS)
     return self.norm(x_BTD)
