@@ -176,7 +176,7 @@ def _spread(
   sources_X: Int[Array, " X"],
   targets_X: Int[Array, " X"],
   flow_X: Float[Array, " X"],
-  damping: float,
+  damping: float | Float[Array, ""],
   steps: int,
 ) -> Float[Array, "N B"]:
   """Weights after some steps, from the preference on."""

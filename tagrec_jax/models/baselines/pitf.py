@@ -68,6 +68,9 @@ class PITF:
       "person_tag": dataset.spec.num_tags,
       "item_tag": dataset.spec.num_tags,
     }
+    if not len(kept):
+      nothing = {n: jnp.zeros((size, 1)) for n, size in sizes.items()}
+      return Factors(nothing, posts.Asked(dataset))
     of_post_EM = padded_lists(
       given.tags,
       given.posts[given.events[kept]],
@@ -89,10 +92,10 @@ class PITF:
       * jax.random.normal(jax.random.fold_in(key, n), (size, self.width))
       for n, (name, size) in names
     }
-    state = (params, _optimizer(self.learning_rate).init(params))
+    state = (params, optax.adam(self.learning_rate).init(params))
     count = len(arrays[0])
-    batch = max(min(self.batch, count), 1)
-    for epoch in range(self.epochs if count else 0):
+    batch = min(self.batch, count)
+    for epoch in range(self.epochs):
       order = rng.named_generator(self.seed, "pitf", epoch).permutation(count)
       rows_LB = order[: count - count % batch].reshape(-1, batch)
       state = _epoch(
@@ -107,14 +110,10 @@ class PITF:
     return state[0]
 
 
-def _optimizer(learning_rate: float) -> optax.GradientTransformation:
-  return optax.adam(learning_rate)
-
-
 @functools.partial(jax.jit, static_argnames="negatives", donate_argnums=0)
 def _epoch(state, arrays, rows_LB, key, negatives, learning_rate, decay):
   """One step for each row of `rows_LB`."""
-  optimizer = _optimizer(learning_rate)
+  optimizer = optax.adam(learning_rate)
   num_tags = state[0]["person_tag"].shape[0]
 
   def step(state, inputs):
@@ -139,7 +138,7 @@ def _loss(params, people_B, items_B, tags_B, posts_BM, drawn_N, decay):
   right_B = (person_BD * own_BD + item_BD * fit_BD).sum(axis=1)
   wrong_BN = person_BD @ params["person_tag"][drawn_N].T
   wrong_BN += item_BD @ params["item_tag"][drawn_N].T
-  in_post_BN = (posts_BM[:, :, None] == drawn_N).any(axis=1)
+  in_post_BN = (posts_BM[:, :, None] == drawn_N[None, None]).any(axis=1)
   loss_BN = -jax.nn.log_sigmoid(right_B[:, None] - wrong_BN)
   loss_BN = jnp.where(in_post_BN, 0, loss_BN)
   loss = loss_BN.sum() / jnp.maximum((~in_post_BN).sum(), 1)

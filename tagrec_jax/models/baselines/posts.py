@@ -164,7 +164,7 @@ class OwnAndProducts:
     size = len(self.ties_T)
     own_BT = shares(tags_BH, ages_BH**-self.decay, size)
     product_BT = shares(tags_BG, counts_BG, size)
-    return mixed(own_BT, product_BT, self.weight) + self.ties_T
+    return mixed(own_BT, product_BT, self.weight) + self.ties_T[None]
 
 
 def _people_share(dataset: Dataset) -> np.ndarray:
@@ -179,7 +179,9 @@ def _people_share(dataset: Dataset) -> np.ndarray:
 
 @jax.jit
 def mixed(
-  first_BT: Float[Array, "B C"], second_BT: Float[Array, "B C"], weight: float
+  first_BT: Float[Array, "B C"],
+  second_BT: Float[Array, "B C"],
+  weight: float | Float[Array, ""],
 ) -> Float[Array, "B C"]:
   """weight · first + (1 - weight) · second."""
   return weight * first_BT + (1 - weight) * second_BT
