@@ -18,7 +18,7 @@ from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.evaluation.report import Report
-from tagrec_jax.run import additions, examples, told, trained
+from tagrec_jax.run import additions, examples, start, told, trained
 from tagrec_jax.run import evaluate as evaluating
 from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import Asker, Measure, Scores
@@ -88,7 +88,10 @@ def _train(
 ) -> loop.Result:
   """The loop with its checkpoints, metrics and signals."""
   made = versions()
-  backend = build.backend(settings, build.recipe(settings, model))
+  recipe = start.started(
+    build.recipe(settings, model), settings, dataset, folder
+  )
+  backend = build.backend(settings, recipe)
   with contextlib.ExitStack() as stack:
     stop = stack.enter_context(stop_on_signals())
     checkpoints = stack.enter_context(
