@@ -76,6 +76,7 @@ PRODUCT_PASSPORT = TAG_PASSPORT | {
 """Those where a product is asked about itself."""
 
 POST_PASSPORT = TAG_PASSPORT | {
+  "protocol": "posts",
   "relevant": "the tags that this person gave this product",
   "dropped people": "none; a tag unknown in training is a miss",
 }

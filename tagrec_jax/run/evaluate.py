@@ -21,7 +21,10 @@ from tagrec_jax.training.run_folder import RunFolder
 
 SHOWN = {
   "items": ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10"),
-  "tags": ("precision@1", "precision@5", "ndcg@5", "psp@5", "micro_f1"),
+  "tags": (
+    *("precision@1", "precision@5", "ndcg@5", "psp@5", "micro_f1"),
+    *("f1_of_means@5", "map@5"),
+  ),
 }
 
 

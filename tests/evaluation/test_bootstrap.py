@@ -61,3 +61,25 @@ def test_weights_of_one_change_nothing():
     bootstrap.interval(values, 200, 3),
     rtol=1e-12,
   )
+
+
+def test_what_is_made_of_means_equals_drawing_people():
+  random = np.random.default_rng(1)
+  columns = random.exponential(size=(50, 2)).round(1)
+  drawn = columns[random.integers(0, 50, (100_000, 50))].mean(axis=1)
+  expected = np.percentile(drawn.prod(axis=1), (2.5, 97.5))
+  got = bootstrap.interval_of_means(
+    columns, lambda means: means.prod(axis=1), 100_000, seed=0
+  )
+  np.testing.assert_allclose(got, expected, rtol=0.01)
+
+
+def test_values_that_all_differ_are_rounded_a_little():
+  values = np.random.default_rng(2).exponential(size=(5000, 1))
+  expected = bootstrap.interval(values[:, 0], 2000, seed=0)
+  leveled = bootstrap._leveled(values)
+  assert len(np.unique(leveled)) <= 1024
+  assert leveled.mean() == pytest.approx(values.mean(), rel=1e-12)
+  assert np.abs(leveled - values).max() < np.ptp(values) / 1000
+  got = bootstrap.interval_of_means(values, lambda m: m[:, 0], 2000, seed=0)
+  np.testing.assert_allclose(got, expected, rtol=0.01)
