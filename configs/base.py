@@ -55,6 +55,7 @@ def get_config() -> ml_collections.ConfigDict:
   data.shop_items = 500
   data.shop_tags = 20  # kinds of product; four parts of the day are tags too
   data.shop_events = 20  # of each person
+  data.shop_posts = False  # people tag what they buy, and products suit devices
 
   # Prepared data → batches of packed rows.
   pipeline = config.pipeline = ml_collections.ConfigDict()

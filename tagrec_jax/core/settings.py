@@ -57,6 +57,7 @@ class DataSettings:
   shop_items: int = _key(1)
   shop_tags: int = _key(1)
   shop_events: int = _key(1)
+  shop_posts: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,9 +15,12 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_generator
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.records import Event, Item, Person, Record
+from tagrec_jax.data.sources.storefront_posts import Habits
 
 DAYPARTS = ("night", "morning", "afternoon", "evening")
 """Quarters of the day, six hours each."""
+
+DEVICES = ("phone", "tablet", "desktop")
 
 _KINDS = (
   "lamp",
@@ -60,6 +65,9 @@ class Storefront:
   Each product has two tags, its kind and its part of the day, a price around
   that of its kind, and a title.
 
+  With `posts`, people use devices, products of this device are wanted `context`
+  times as much too, and every event is a post, see `Habits`.
+
   Time and memory grow with people · events, products and kinds, not with their
   products: a million products of a hundred thousand kinds are possible.
 
@@ -71,6 +79,7 @@ class Storefront:
     drift: probability, before each event, that the taste is drawn anew.
     whim: probability that the next kind is any one, whatever the taste.
     context: how many times likelier a product of this part of the day is.
+    posts: whether people tag what they buy, on a device that is known.
 
   Raises:
     UserError: if there are kinds without a product, or people who could buy
@@ -86,6 +95,7 @@ class Storefront:
   drift: float = 0.05
   whim: float = 0.02
   context: float = 8.0
+  posts: bool = False
 
   def __post_init__(self):
     least = max(self.tags, 2 * self.events_per_person)
@@ -105,6 +115,7 @@ class Storefront:
       items=settings.shop_items,
       tags=settings.shop_tags,
       events_per_person=settings.shop_events,
+      posts=settings.shop_posts,
     )
 
   @property
@@ -157,6 +168,16 @@ class Storefront:
     return np.arange(self.items) // self.tags % len(DAYPARTS)
 
   @functools.cached_property
+  def devices(self) -> Int[np.ndarray, " items"]:
+    """The device each product belongs to, where it matters."""
+    return np.arange(self.items) // (self.tags * len(DAYPARTS)) % len(DEVICES)
+
+  @functools.cached_property
+  def habits(self) -> Habits:
+    """How people tag, with `posts`."""
+    return Habits(self.seed, tuple(map(self._tags, range(self.items))))
+
+  @functools.cached_property
   def popularity(self) -> Float[np.ndarray, " items"]:
     """Weights of products within their kind: the n-th weighs 1/n."""
     generator = named_generator(self.seed, "popularity")
@@ -168,10 +189,14 @@ class Storefront:
     )
     return weights
 
-  def weights(self, hour: int) -> Float[np.ndarray, " items"]:
+  def weights(self, hour: int, device: str = "") -> Float[np.ndarray, " items"]:
     """How strongly each product of a kind is wanted at an hour."""
     now = self.dayparts == hour // 6
-    return self.popularity * np.where(now, self.context, 1.0)
+    weights = self.popularity * np.where(now, self.context, 1.0)
+    if device:
+      here = self.devices == DEVICES.index(device)
+      weights *= np.where(here, self.context, 1.0)
+    return weights
 
   def read(self) -> Iterator[Record]:
     """Products, people, then events, person after person in order of time."""
@@ -181,24 +206,31 @@ class Storefront:
     names = [f"person_{index:0{width}}" for index in range(self.people)]
     yield from map(Person, names)
     widest = max(self.events_per_person, int(self.kind_sizes.max()))
+    if self.posts:
+      widest = max(widest, len(self.habits.names))
     size = max(1, _CELLS // widest)
     for start in range(0, self.people, size):
       chunk = names[start : start + size]
-      items, times = self._draw(start, len(chunk))
+      devices = self._draw_devices(start, len(chunk))
+      items, times = self._draw(start, len(chunk), devices)
+      told: Iterator[dict[str, Any]] = itertools.repeat({})
+      if devices is not None:
+        told = self._told(start, items, devices)
       for person, bought, moments in zip(
         chunk, items.tolist(), times.tolist(), strict=True
       ):
         for item, time in zip(bought, moments, strict=True):
-          yield Event(person, ids[item], time)
+          yield Event(person, ids[item], time, **next(told))
 
   def best_scores(
-    self, history_item_ids: Sequence[str], hour: int
+    self, history_item_ids: Sequence[str], hour: int, device: str = ""
   ) -> Float[np.ndarray, " items"]:
     """The true probability of each product to be next; no ranking beats it.
 
     Args:
       history_item_ids: everything the person bought, in order; may be empty.
       hour: 0..23, UTC, of the moment asked.
+      device: of the moment asked, with `posts`.
 
     Returns:
       Probabilities in the order of `item_ids`, 0 for what was bought.
@@ -219,7 +251,7 @@ class Storefront:
     kinds = (1.0 - self.whim) * np.bincount(
       self.followers[:, before].ravel(), likely.ravel(), minlength=self.tags
     ) + self.whim / self.tags * drawing.sum()
-    weights = self.weights(hour)
+    weights = self.weights(hour, device)
     weights[history] = 0.0
     wanted = np.bincount(self.kinds, weights)
     share = np.divide(kinds, wanted, np.zeros_like(kinds), where=left > 0)
@@ -252,9 +284,7 @@ class Storefront:
     prices = typical[self.kinds]
     prices = prices * generator.lognormal(0.0, 0.2, self.items)
     for row, id in enumerate(self.item_ids):
-      kind, daypart = row % self.tags, DAYPARTS[self.dayparts[row]]
-      noun, series = _KINDS[kind % len(_KINDS)], kind // len(_KINDS)
-      tag = f"{noun} {series + 1}" if series else noun
+      tag, daypart = self._tags(row)
       yield Item(
         id=id,
         title=f"{daypart.capitalize()} {tag} no. {row // self.tags + 1}",
@@ -262,8 +292,35 @@ class Storefront:
         numbers={"price": round(float(prices[row]), 2)},
       )
 
-  def _draw(
+  def _tags(self, row: int) -> tuple[str, str]:
+    kind = row % self.tags
+    noun, series = _KINDS[kind % len(_KINDS)], kind // len(_KINDS)
+    tag = f"{noun} {series + 1}" if series else noun
+    return tag, DAYPARTS[self.dayparts[row]]
+
+  def _draw_devices(
     self, chunk: int, people: int
+  ) -> Int[np.ndarray, "P E"] | None:
+    if not self.posts:
+      return None
+    generator = named_generator(self.seed, "devices", chunk)
+    shape = people, self.events_per_person
+    return generator.integers(len(DEVICES), size=shape)
+
+  def _told(
+    self, chunk: int, items: np.ndarray, devices: np.ndarray
+  ) -> Iterator[dict[str, Any]]:
+    """Tags and device of each event."""
+    names = self.habits.names
+    posts = self.habits.draw(chunk, items).reshape(items.size, -1).tolist()
+    for tags, device in zip(posts, devices.ravel().tolist(), strict=True):
+      yield {
+        "tags": tuple(names[tag] for tag in tags if tag >= 0),
+        "categories": {"device": DEVICES[device]},
+      }
+
+  def _draw(
+    self, chunk: int, people: int, devices: Int[np.ndarray, "P E"] | None
   ) -> tuple[Int[np.ndarray, "P E"], Int[np.ndarray, "P E"]]:
     """Products and times of the events of some people, all at once."""
     generator = named_generator(self.seed, "events", chunk)
@@ -293,6 +350,9 @@ class Storefront:
       free[person, mine[person, event]] = False
       now = self.dayparts[choice] == hours[:, step, None] // 6
       weights = self.popularity[choice] * np.where(now, self.context, 1.0)
+      if devices is not None:
+        here = self.devices[choice] == devices[:, step, None]
+        weights *= np.where(here, self.context, 1.0)
       # A Gumbel maximum over log weights draws in proportion to the weights.
       noisy = np.log(weights) + generator.gumbel(size=choice.shape)
       best = np.where(free, noisy, -np.inf).argmax(axis=1)
