@@ -160,8 +160,10 @@ def test_a_config_is_checked_without_jax():
 
 def test_tags_are_not_asked_of_a_data_set_without_tags():
   settings = build.settings(values(objective__tags_weight=0.5))
-  with pytest.raises(UserError, match=r"found 0.5, but no product has a tag"):
-    build.check_features(settings, Spec(3, 0, ()))
+  # Tags that people give are not tags of products.
+  for tags in (0, 2):
+    with pytest.raises(UserError, match=r"found 0.5, but no product has a tag"):
+      build.check_features(settings, Spec(3, tags, ()))
 
 
 def test_a_feature_the_data_does_not_have_is_told():

@@ -25,7 +25,7 @@ from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions
 from tagrec_jax.data.encoded import encode
 from tagrec_jax.data.encodings import MAX_TAGS
 from tagrec_jax.data.fingerprint import fingerprint
-from tagrec_jax.data.histories import histories
+from tagrec_jax.data.histories import Histories, histories
 from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.moments import MOMENT_FEATURES
 from tagrec_jax.data.records import Event, Record, Source
@@ -155,19 +155,7 @@ def from_cleaned(
   """
   cold = cold_items(tuple(cleaned.items.values()), settings.cold_items)
   kept = histories(cleaned.events, cold, settings)
-  trained: list[Event] = []
-  held_out: list[Event] = []
-  for event, trains in zip(kept.events, kept.trains.tolist(), strict=True):
-    (trained if trains else held_out).append(event)
-  chosen = choose(
-    cleaned.items,
-    trained={event.item for event in trained},
-    taken={event.item for event in cleaned.events},
-    cold=cold,
-    settings=settings,
-    posted={(event.item, tag) for event in trained for tag in event.tags},
-    held_out={(event.item, tag) for event in held_out for tag in event.tags},
-  )
+  chosen = _chosen(cleaned, kept, cold, settings)
   if not chosen.items:
     raise _nothing_to_train_on(name, cleaned, settings)
   items = Vocabulary([item.id for item in chosen.items])
@@ -215,6 +203,24 @@ def from_cleaned(
     tag=encoded.tag,
   )
   return dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
+
+
+def _chosen(
+  cleaned: Cleaned, kept: Histories, cold: ColdItems, settings: DataSettings
+) -> Catalogue:
+  trained: list[Event] = []
+  held_out: list[Event] = []
+  for event, trains in zip(kept.events, kept.trains.tolist(), strict=True):
+    (trained if trains else held_out).append(event)
+  return choose(
+    cleaned.items,
+    trained={event.item for event in trained},
+    taken={event.item for event in cleaned.events},
+    cold=cold,
+    settings=settings,
+    posted={(event.item, tag) for event in trained for tag in event.tags},
+    held_out={(event.item, tag) for event in held_out for tag in event.tags},
+  )
 
 
 def _nothing_to_train_on(

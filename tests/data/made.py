@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from hypothesis import strategies as st
 
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
@@ -43,6 +44,19 @@ def make_dataset(lengths: list[int]) -> Dataset:
     product={},
     person={"group": people % 3},
     counts={},
+  )
+
+
+@st.composite
+def lists_of_tags(draw: st.DrawFn, number: int) -> Lists:
+  """Any posts: `number` lists of three tags."""
+  posts = st.lists(
+    st.lists(st.integers(0, 2)), min_size=number, max_size=number
+  )
+  tags = draw(posts)
+  return Lists.of(
+    np.array([tag for post in tags for tag in post], np.int32),
+    np.array([len(post) for post in tags], np.int64),
   )
 
 
@@ -93,3 +107,13 @@ def make_posts(
     person={"group": np.arange(len(lengths), dtype=np.int32) % 3},
     counts={},
   )
+
+
+BY_HAND: list[list[Post]] = [
+  # Of person 0 the posts 0 and 1 train, 2 is valid, 3 is test.
+  [(0, [2, 1]), (1, [0, 4]), (0, [3]), (3, [1, 5])],
+  # All of person 1 trains: events 4 and 5.
+  [(0, [2]), (1, [2, 0, 1])],
+  # Of person 2 event 6 trains, 7 is valid and no post, 8 is test.
+  [(0, [1]), (2, []), (1, [0])],
+]

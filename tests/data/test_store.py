@@ -23,6 +23,7 @@ from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.data.vocab import Vocabulary
+from tests.data.made import lists_of_tags
 
 # Every kind of feature, values that are easily lost, and people with no
 # events, with training only, and with several questions.
@@ -45,7 +46,6 @@ FEATURES = (
 
 def small() -> Dataset:
   numbers = np.array([[np.nan, -0.0], [1e-38, 5.0], [0, 1]], np.float32)
-  image = np.arange(36, dtype=np.uint8).reshape(3, 2, 2, 3)
   dataset = Dataset(
     name="small",
     fingerprint="",
@@ -58,9 +58,8 @@ def small() -> Dataset:
       np.array([0, 4, 4, 5, 8], np.int64),
       np.array([0, 1, -1, 0, 1, 1, 0, 2], np.int32),
       np.array([NO_TIME, 0, 2**53 + 1, 2**62, -5, 1, 1, 2], np.int64),
-      Lists(
-        np.array([0, 2, 1, 1, 0], np.int32),
-        np.array([0, 2, 2, 3, 3, 3, 3, 4, 5], np.int64),
+      Lists.of(
+        np.array([0, 2, 1, 1, 0], np.int32), np.array([2, 0, 1, 0, 0, 0, 1, 1])
       ),
       {ODD_NAME: np.array([0, -1, 2, 1, 0, 0, 1, 2], np.int32)},
     ),
@@ -73,14 +72,13 @@ def small() -> Dataset:
       ODD_NAME: np.array([1, -1, 0], np.int32),
       "text": np.array([[8, -1], [-1, -1], [0, 1]], np.int32),
       "ngrams": np.array([[-1], [8], [0]], np.int32),
-      "image": image,
+      "image": np.arange(36, dtype=np.uint8).reshape(3, 2, 2, 3),
       "audio": np.array([[-32768] * 3, [0, 1, 32767], [-1, 0, 0]], np.int16),
       "pretrained": numbers[::-1],
     },
     person={"gender": np.array([0, 1, -1, 0], np.int32)},
     new_items=Vocabulary(["00122"]),
     new_tags=Vocabulary(["a tag\u2028"]),
-    valid_items=np.zeros(0, np.int32),
     test_items=np.array([2], np.int32),
     tag={"text": np.array([[0, -1], [1, 2], [-1, -1]], np.int32)},
     counts={"duplicates": 3},
@@ -162,19 +160,6 @@ def test_is_ordinary_tfds(written):
   assert block["product_tags"].tolist()[:2] == [[0, 1, -1], [-1, -1, -1]]
 
 
-def draw_posted(data, number: int) -> Lists | None:
-  posts = st.lists(
-    st.lists(st.integers(0, 2)), min_size=number, max_size=number
-  )
-  tags = data.draw(st.none() | posts)
-  if tags is None:
-    return None
-  return Lists.of(
-    np.array([tag for post in tags for tag in post], np.int32),
-    np.array([len(post) for post in tags], np.int64),
-  )
-
-
 @settings(
   max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -183,17 +168,13 @@ def test_any_histories(data, tmp_path_factory):
   lengths = data.draw(st.lists(st.integers(0, 4), max_size=5))
   offsets = np.cumsum([0, *lengths]).astype(np.int64)
   number = int(offsets[-1])
-  integers = st.integers(-(2**63), 2**63 - 1)
+  row = st.tuples(st.integers(-1, 2), st.integers(-(2**63), 2**63 - 1))
+  rows = data.draw(st.lists(row, min_size=number, max_size=number))
   events = Interactions(
     offsets,
-    np.array(
-      data.draw(st.lists(st.integers(-1, 2), min_size=number, max_size=number)),
-      np.int32,
-    ),
-    np.array(
-      data.draw(st.lists(integers, min_size=number, max_size=number)), np.int64
-    ),
-    draw_posted(data, number),
+    np.array([item for item, _ in rows], np.int32),
+    np.array([time for _, time in rows], np.int64),
+    data.draw(st.none() | lists_of_tags(number)),
     {ODD_NAME: np.arange(number, dtype=np.int32) % 3},
   )
   person_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
