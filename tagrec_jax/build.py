@@ -14,7 +14,7 @@ from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.data.spec import ID, Kind, Part, Spec
+from tagrec_jax.data.spec import ID, TAGS, Kind, Part, Spec
 from tagrec_jax.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -221,7 +221,10 @@ def check_features(checked: Settings, spec: Spec) -> None:
           f"features of the data set: {', '.join(known) or 'none'}",
           nearest(name, known) if known else "leave it empty",
         )
-  if "tags" in targets(checked) and not spec.num_tags:
+  # What people give is asked of posts; elsewhere the tags products have.
+  posts = checked.task == "tag_post" and spec.num_tags > 0
+  tagged = posts or any(f.name == TAGS for f in spec.of(Part.PRODUCT))
+  if "tags" in targets(checked) and not tagged:
     raise UserError(
       "config.objective.tags_weight",
       f"found {checked.objective.tags_weight}, but no product has a tag",
