@@ -167,7 +167,7 @@ def test_is_ordinary_tfds(written):
 def test_any_histories(data, tmp_path_factory):
   lengths = data.draw(st.lists(st.integers(0, 4), max_size=5))
   offsets = np.cumsum([0, *lengths]).astype(np.int64)
-  number = int(offsets[-1])
+  number = sum(lengths)
   row = st.tuples(st.integers(-1, 2), st.integers(-(2**63), 2**63 - 1))
   rows = data.draw(st.lists(row, min_size=number, max_size=number))
   events = Interactions(
@@ -190,8 +190,7 @@ def test_any_histories(data, tmp_path_factory):
     person={"gender": np.zeros(len(lengths), np.int32)},
   )
   dataset = dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
-  folder = tmp_path_factory.mktemp("any") / "data"
-  store.write(dataset, folder)
+  store.write(dataset, folder := tmp_path_factory.mktemp("any") / "data")
   assert_same(store.read(folder), dataset)
 
 
