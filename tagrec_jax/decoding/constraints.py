@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
@@ -66,6 +66,29 @@ class Constraints:
     return _obeying(
       scores_BC, jnp.asarray(self.allowed_C), jnp.asarray(self.groups_C)
     )
+
+  def after(self, given_BWT: Int[Array, "B W T"]) -> Bool[Array, "B W C"]:
+    """Which entries a list may go on with, after those it holds.
+
+    Args:
+      given_BWT: padded by UNKNOWN. None of them is given again.
+    """
+    size = len(self.groups_C)
+    own_C = np.where(self.groups_C < 0, size + np.arange(size), self.groups_C)
+    found, places_C = np.unique(own_C, return_inverse=True)
+    group_C = jnp.asarray(places_C, jnp.int32)
+    none = len(found)
+    group_BWT = jnp.where(
+      given_BWT < 0, none, group_C[jnp.maximum(given_BWT, 0)]
+    )
+    rows, beams, _ = given_BWT.shape
+    rows_B11 = jnp.arange(rows)[:, None, None]
+    beams_1W1 = jnp.arange(beams)[None, :, None]
+    free_BWG = jnp.ones((rows, beams, none), bool)
+    free_BWG = free_BWG.at[rows_B11, beams_1W1, group_BWT].set(
+      False, mode="drop"
+    )
+    return jnp.asarray(self.allowed_C)[None, None] & free_BWG[:, :, group_C]
 
 
 def constrained_top_k(

@@ -26,7 +26,9 @@ _BLOCK = 64
 """Neighbours whose scores `top_k_tiled` keeps as one maximum."""
 
 
-def comparable(scores_BC: Float[Array, "B C"]) -> Float[Array, "B C"]:
+def comparable(
+  scores_BC: Float[Array, "*any C"],
+) -> Float[Array, "*any C"]:
   """Scores that sort as numbers: NaN is the worst, and -0.0 equals 0.0.
 
   Without this `lax.top_k` puts NaN first and -0.0 after 0.0.
