@@ -112,6 +112,7 @@ def main(workdir, steps, process=None, port=None):
         watch="w",
         max_skipped_steps=10,
         steps_per_call=1,
+        init_from="",
       ),
       save_every=5,
       checkpoints=checkpoints,

@@ -30,6 +30,7 @@ SETTINGS = TrainSettings(
   watch="ndcg@10",
   max_skipped_steps=4,
   steps_per_call=1,
+  init_from="",
 )
 CALLS = dataclasses.replace(
   SETTINGS, steps=24, log_every=4, evaluate_every=8, steps_per_call=4
