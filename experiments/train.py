@@ -28,6 +28,11 @@ _RESTORE = flags.DEFINE_string(
   "auto: go on from the newest checkpoint; a step: from that one; none: start "
   "anew and put what is there aside",
 )
+_ALLOW_CHANGES = flags.DEFINE_bool(
+  "allow_changes",
+  False,
+  "go on although config, data or seed are not those of the checkpoint",
+)
 flags.mark_flag_as_required("config")
 
 
@@ -38,7 +43,12 @@ def main(argv: Sequence[str]) -> None:
   settings = command.settings(_CONFIG)
   from tagrec_jax.run.train import train
 
-  train(settings, _WORKDIR.value, restore=_RESTORE.value)
+  train(
+    settings,
+    _WORKDIR.value,
+    restore=_RESTORE.value,
+    allow_changes=_ALLOW_CHANGES.value,
+  )
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ class Checkpoints:
     check_format(meta, where)
     check_identity(meta, self._identity, where, self._allow_changes)
     check_tree(meta, template, where)
-    state = reader.restore_arrays(path, template)
+    state = reader.restore_arrays(path, template, meta)
     self._set_aside(faults, candidate)
     return state, meta
 

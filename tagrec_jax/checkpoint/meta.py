@@ -7,12 +7,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tagrec_jax.checkpoint.migrate import FORMAT
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import warn
+from tagrec_jax.core.recorded import complete
 from tagrec_jax.core.trees import named_leaves
-
-FORMAT = 1
-"""Of the folder and of the keys below; raised when older readers would fail."""
 
 MAY_CHANGE = frozenset(
   {"name", "data", "train", "sharding", "checkpoint", "evaluation"}
@@ -33,6 +32,7 @@ class Identity:
     config: all settings as plain values.
     vocabularies: 'items' → (number of ids, sha256 over them in order).
     data: fingerprint of the whole data set.
+    parts: 'events' → its size and fingerprint, to tell what changed.
     key: data of the root random key.
     versions: of libraries and code, for people to read.
   """
@@ -42,6 +42,7 @@ class Identity:
   data: str
   key: Sequence[int]
   versions: Mapping[str, str]
+  parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def plain(self) -> Meta:
     """As it reads back from JSON: tuples are lists."""
@@ -100,14 +101,20 @@ def check_identity(
   """
   mine = identity.plain()
   check_vocabularies(meta, identity.vocabularies, where)
+  config = complete(mine["config"])
   changes = [
     f"config.{name} was {old!r} and is {new!r}"
-    for section in sorted(set(mine["config"]) - MAY_CHANGE)
+    for section in sorted(set(config) - MAY_CHANGE)
     for name, old, new in _changes(
-      meta["config"].get(section), mine["config"][section], section
+      meta["config"].get(section), config[section], section
     )
   ]
   if meta["data"] != mine["data"]:
+    changes += [
+      f"{name} of the data were {old} and are {new}"
+      for name, old, new in _changes(meta["parts"], mine["parts"], "")
+      if old is not None
+    ]
     was, now = meta["data"][:8], mine["data"][:8]
     changes.append(f"the data's fingerprint was {was} and is {now}")
   if meta["key"] != mine["key"]:
@@ -119,7 +126,8 @@ def check_identity(
       where,
       "; ".join(changes),
       "what it was trained with",
-      "change it back, or begin anew in another --workdir",
+      "change it back, begin anew in another --workdir, or go on with what is"
+      " here by --allow_changes",
     )
 
 
@@ -141,7 +149,8 @@ def check_vocabularies(
         f"vocabulary '{name}' has {old_size} ids ({old_sha[:8]})"
         + (f", as {users[0]} was made for" if users else ""),
         f"the {size} ids ({sha[:8]}) of this data set",
-        "use the data set it was trained on, or train anew",
+        "use the data set it was trained on, add what is new to the run by"
+        " experiments.extend, or train anew",
       )
 
 
@@ -176,6 +185,7 @@ def _changes(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
   """The innermost keys that differ."""
   if isinstance(old, dict) and isinstance(new, dict):
     for key in sorted(old.keys() | new.keys()):
-      yield from _changes(old.get(key), new.get(key), f"{name}.{key}")
+      inner = f"{name}.{key}" if name else key
+      yield from _changes(old.get(key), new.get(key), inner)
   elif old != new:
     yield name, old, new

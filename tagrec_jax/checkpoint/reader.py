@@ -15,6 +15,7 @@ from jax.sharding import SingleDeviceSharding
 
 from tagrec_jax.checkpoint import manifest
 from tagrec_jax.checkpoint.meta import Meta, check_format, check_tree
+from tagrec_jax.checkpoint.migrate import FORMAT, migrated
 from tagrec_jax.core.errors import StorageError, UserError
 from tagrec_jax.core.trees import named_leaves
 
@@ -61,7 +62,7 @@ def restore_params(
   averaged = any(name.startswith("ema.") for name in meta["tree"])
   prefix = "ema." if averaged else "params."
   check_tree(meta, template, f"checkpoint of step {step}", prefix)
-  return restore_arrays(folder / str(step), template, prefix), meta
+  return restore_arrays(folder / str(step), template, meta, prefix), meta
 
 
 def find_step(folder: pathlib.Path, which: Which) -> int:
@@ -102,20 +103,30 @@ def score_of(folder: pathlib.Path, step: int) -> float | None:
 
 
 def load_meta(path: pathlib.Path) -> Meta:
-  """The meta of the checkpoint at `path`, which is not checked."""
+  """The meta of the checkpoint at `path`, which is not checked.
+
+  In today's words, unless it is of a later format.
+  """
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-    return reader.restore(
+    meta = reader.restore(
       path.absolute(), args=ocp.args.Composite(meta=ocp.args.JsonRestore())
     ).meta
+  return migrated(meta) if meta["format"] <= FORMAT else meta
 
 
-def restore_arrays(path: pathlib.Path, template: Any, prefix: str = "") -> Any:
+def restore_arrays(
+  path: pathlib.Path, template: Any, meta: Meta, prefix: str = ""
+) -> Any:
   """Fills a template with the leaves whose names begin with `prefix`.
 
   Bitwise what was saved, whatever mesh it was saved from.
+
+  Args:
+    meta: of this checkpoint, as `load_meta` gives it.
   """
+  stored = meta["stored"]
   wanted = {
-    prefix + name: jax.ShapeDtypeStruct(
+    stored.get(prefix + name, prefix + name): jax.ShapeDtypeStruct(
       leaf.shape,
       leaf.dtype,
       sharding=getattr(leaf, "sharding", None)

@@ -15,6 +15,16 @@ from tagrec_jax.data.vocab import Vocabulary
 _LATER = ("posted", "moment")
 """Fields of dataclasses that came after data sets had been named."""
 
+_PARTS = {
+  "products": ("items", "new_items", "titles"),
+  "tags": ("tags", "new_tags", "tag"),
+  "people": ("people", "person"),
+  "events": ("events",),
+  "splits": ("train_ends", "valid", "test", "valid_items", "test_items"),
+  "features": ("product", "spec", "encodings"),
+}
+"""For people to read: the fields of a data set, by what they are about."""
+
 
 def fingerprint(dataset: Dataset) -> str:
   """sha256 (hex) of all that is in a data set but its own fingerprint.
@@ -28,6 +38,23 @@ def fingerprint(dataset: Dataset) -> str:
   del values["fingerprint"]
   _add(digest, values)
   return digest.hexdigest()
+
+
+def parts(dataset: Dataset) -> dict[str, str]:
+  """What a data set consists of: part → its size and a short fingerprint."""
+  size = {
+    "products": len(dataset.items),
+    "tags": len(dataset.tags),
+    "people": len(dataset.people),
+    "events": len(dataset.events.items),
+  }
+  found = {}
+  for part, names in _PARTS.items():
+    digest = hashlib.sha256()
+    _add(digest, {name: getattr(dataset, name) for name in names})
+    short = digest.hexdigest()[:8]
+    found[part] = f"{size[part]:,} ({short})" if part in size else short
+  return found
 
 
 def _add(digest: Any, value: Any) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tagrec_jax import build
 from tagrec_jax.core import files
-from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.errors import StorageError, UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.evaluation import moments, table
 from tagrec_jax.evaluation.report import Report
@@ -138,9 +138,20 @@ def save(
   split: str,
   protocol: str,
 ) -> None:
-  """One JSON file for each target and model, with its passport."""
-  folder.mkdir(parents=True, exist_ok=True)
-  for target, models in reports.items():
-    for model, report in models.items():
-      name = f"{split}-{protocol}-{target}-{model}.json"
-      report.save(str(folder / name))
+  """One JSON file for each target and model, with its passport.
+
+  Raises:
+    StorageError: if they cannot be written.
+  """
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, models in reports.items():
+      for model, report in models.items():
+        name = f"{split}-{protocol}-{target}-{model}.json"
+        report.save(str(folder / name))
+  except OSError as error:
+    raise StorageError(
+      str(folder),
+      f"the reports cannot be written ({error.strerror})",
+      fix="make room there, then measure again by experiments.evaluate",
+    ) from error

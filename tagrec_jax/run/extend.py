@@ -114,7 +114,7 @@ def _state(
   meta = reader.read_meta(folder.checkpoints, step)
   trained.check(meta, dataset)
   path = folder.checkpoints / str(step)
-  return reader.restore_arrays(path, _shapes(settings, dataset)), meta
+  return reader.restore_arrays(path, _shapes(settings, dataset), meta), meta
 
 
 def _shapes(settings: Settings, dataset: Dataset) -> TrainState:

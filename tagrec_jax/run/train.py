@@ -14,7 +14,7 @@ from tagrec_jax import build
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.log import say
+from tagrec_jax.core.log import say, warn
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.evaluation.report import Report
@@ -45,12 +45,19 @@ class Outcome:
   reports: dict[str, dict[str, dict[str, Report]]]
 
 
-def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
+def train(
+  settings: Settings,
+  workdir: str,
+  restore: str = "auto",
+  allow_changes: bool = False,
+) -> Outcome:
   """Trains a model, or goes on with it, and shows how good it became.
 
   Args:
     restore: 'auto' goes on from the newest checkpoint if there is one; a step
       goes on from that one; 'none' puts what is there aside.
+    allow_changes: go on although config, data or seed are not what the
+      checkpoint was made with.
 
   Raises:
     UserError: if config, data and checkpoints do not fit together.
@@ -65,7 +72,10 @@ def train(settings: Settings, workdir: str, restore: str = "auto") -> Outcome:
     console.print(told.data_table(settings, dataset))
     model = build.model(settings, dataset)
     asker = Asker(model)
-    result = _train(settings, dataset, model, asker, folder, restore_step)
+    with _checkpoints(settings, dataset, folder, allow_changes) as checkpoints:
+      result = _train(
+        settings, dataset, model, asker, folder, checkpoints, restore_step
+      )
     if result.ending == "interrupted":
       say(f"saved; the same command goes on: {told.command(workdir)}")
       return Outcome(folder, result, {})
@@ -84,26 +94,19 @@ def _train(
   model: Task,
   asker: Asker,
   folder: RunFolder,
+  checkpoints: Checkpoints,
   restore_step: int | None,
 ) -> loop.Result:
   """The loop with its checkpoints, metrics and signals."""
-  made = versions()
   recipe = start.started(
     build.recipe(settings, model), settings, dataset, folder
   )
   backend = build.backend(settings, recipe)
   with contextlib.ExitStack() as stack:
     stop = stack.enter_context(stop_on_signals())
-    checkpoints = stack.enter_context(
-      Checkpoints(
-        folder.checkpoints,
-        settings.checkpoint.keep,
-        trained.identity(settings, dataset, made),
-      )
-    )
     writers = Writers(
       [
-        _Description(folder, settings, made),
+        _Description(folder, settings, versions()),
         JsonLines(folder.metrics),
         TensorBoard(folder.tensorboard),
       ]
@@ -122,6 +125,17 @@ def _train(
       stop=stop,
       restore_step=restore_step,
     )
+
+
+def _checkpoints(
+  settings: Settings, dataset: Dataset, folder: RunFolder, allow_changes: bool
+) -> Checkpoints:
+  return Checkpoints(
+    folder.checkpoints,
+    settings.checkpoint.keep,
+    trained.identity(settings, dataset, versions()),
+    allow_changes,
+  )
 
 
 def _watching(
@@ -201,8 +215,11 @@ def _report(
     evaluating.show(console, settings, reports[split], split)
     evaluating.save(folder.evaluation, reports[split], split, protocol)
   console.print(examples.table(settings, dataset, scores))
-  plot_curves(folder.metrics, folder.curves, settings.train.watch)
-  console.print(f"Learning curve: {folder.curves}")
+  try:
+    plot_curves(folder.metrics, folder.curves, settings.train.watch)
+    console.print(f"Learning curve: {folder.curves}")
+  except (OSError, UserError) as error:  # the run has lost its metrics
+    warn(f"no learning curve: {error}")
   return reports
 
 

@@ -15,9 +15,11 @@ from tagrec_jax.checkpoint import reader
 from tagrec_jax.checkpoint.meta import Identity, Meta, check_vocabularies
 from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.recorded import complete
 from tagrec_jax.core.rng import named_key
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.fingerprint import parts
 from tagrec_jax.run import additions
 from tagrec_jax.run.measure import Asker, Scores
 from tagrec_jax.tasks.task import Task
@@ -77,7 +79,7 @@ def read_settings(folder: RunFolder) -> Settings:
   Raises:
     UserError: if the folder holds none.
   """
-  return build.settings(_read_config(folder.config))
+  return build.settings(complete(_read_config(folder.config)))
 
 
 def check(meta: Meta, dataset: Dataset) -> None:
@@ -101,6 +103,7 @@ def identity(
     data=dataset.fingerprint,
     key=[int(part) for part in key],
     versions=made,
+    parts=parts(dataset),
   )
 
 

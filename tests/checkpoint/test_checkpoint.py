@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tagrec_jax.checkpoint import manifest, reader
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.checkpoint.meta import Identity
+from tagrec_jax.checkpoint.migrate import FORMAT
 from tagrec_jax.core.errors import StorageError, UserError
 
 IDENTITY = Identity(
@@ -341,12 +342,12 @@ def test_other_leaves_are_told(folder):
 
 def test_a_later_format_asks_for_an_upgrade(folder):
   path = folder / "60" / "meta" / "metadata"
-  meta = json.loads(path.read_text()) | {"format": 2}
+  meta = json.loads(path.read_text()) | {"format": FORMAT + 1}
   path.write_text(json.dumps(meta))
   manifest.write(folder / "60")
   with open_(folder) as checkpoints, pytest.raises(UserError) as error:
     checkpoints.restore(template_of(make_state(0)))
-  assert "written by tagrec_jax 0.1 in format 2" in str(error.value)
+  assert "written by tagrec_jax 0.1 in format 3" in str(error.value)
 
 
 def test_parameters_alone(folder):
