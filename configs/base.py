@@ -134,6 +134,10 @@ def get_config() -> ml_collections.ConfigDict:
 
   # What is minimised: items_weight · loss + tags_weight · loss.
   objective = config.objective = ml_collections.ConfigDict()
+  objective.question = "next"  # each event, from those before it; or 'masked':
+  # events hidden at random, from all others (transformer only), for a run that
+  # another begins with, see train.init_from
+  objective.masked_rate = 0.2  # fraction of events that are hidden
   objective.items = "softmax"  # a name of build.py: OBJECTIVES
   objective.items_weight = 1.0
   objective.tags = "multilabel_softmax"  # the tags of the next product

@@ -10,8 +10,8 @@ Run: python -m experiments.train --config=configs/lastfm.py \
 Expect: recall@10 between .0688 (SASRec) and .0807 (BSARec), with an interval
   of ±.016: there are few people.
 Measured: recall@10 .1000 ± .0028, ndcg@10 .0536 ± .0006 (test, strict, 3
-  seeds); item-kNN .0761, .0400; commit 30e9550, 2026-11-25, 2 minutes a seed on 2
-  cores beside other work. Chosen on valid and on the events before it.
+  seeds); item-kNN .0761, .0400; commit 30e9550, 2026-11-25, 2 minutes a seed on
+  2 cores beside other work. Chosen on valid and on the events before it.
 """
 
 import ml_collections

@@ -286,10 +286,18 @@ def model(checked: Settings, prepared: Dataset) -> Task:
     checked,
     prepared,
     encoders=encoders,
-    history=HISTORY_ENCODERS[checked.model.history],
+    history=_history(checked),
     objectives=objectives,
     contrast=_contrast(checked),
   )
+
+
+def _history(checked: Settings) -> Callable[..., Any]:
+  """Makes the history encoder; what is masked is read from both sides."""
+  encoder = HISTORY_ENCODERS[checked.model.history]
+  if checked.objective.question == "masked":
+    return functools.partial(encoder, both_sides=True)
+  return encoder
 
 
 def _contrast(checked: Settings) -> Contrast | None:

@@ -118,6 +118,8 @@ class ModelSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings:
+  question: str = _key(choices=("next", "masked"))
+  masked_rate: float = _key(0.01, 0.95)
   items: str
   items_weight: float = _key(0)
   tags: str
@@ -242,6 +244,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       "set config.objective.items_weight=1.0",
     )
   _check_views(settings)
+  _check_masked(settings)
   _check_intervals(settings)
   return settings
 
@@ -306,6 +309,7 @@ def _check_views(settings: Settings) -> None:
   for key, unused in {
     "objective.contrast_weight": settings.objective.contrast_weight == 0,
     "model.interests": settings.model.interests == 1,
+    "objective.question": settings.objective.question == "next",
   }.items():
     if settings.task != "next_item" and not unused:
       raise UserError(
@@ -313,6 +317,28 @@ def _check_views(settings: Settings) -> None:
         f"found it set with the task '{settings.task}'",
         "the task 'next_item'",
         "leave it as in configs/base.py",
+      )
+
+
+def _check_masked(settings: Settings) -> None:
+  """What is masked is read from both sides, without any order of past."""
+  model, objective = settings.model, settings.objective
+  if objective.question != "masked":
+    return
+  for key, found, wanted in (
+    ("model.history", model.history, "transformer"),
+    ("model.decoder", model.decoder, "ranking"),
+    ("model.interests", model.interests, 1),
+    ("model.ages", model.ages, False),
+    ("objective.contrast_weight", objective.contrast_weight, 0.0),
+  ):
+    if found != wanted:
+      raise UserError(
+        f"config.{key}",
+        f"found {found!r} with config.objective.question='masked', which reads"
+        " a history from both sides",
+        repr(wanted),
+        f"set config.{key}={wanted!r}, or ask for what is 'next'",
       )
 
 

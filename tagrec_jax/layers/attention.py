@@ -1,4 +1,4 @@
-"""Causal self-attention over packed rows."""
+"""Self-attention over packed rows."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ def packed_causal_mask(
   (segment 0) looks at padding only, which nothing else ever reads.
   """
   size = segments_BS.shape[1]
-  same = segments_BS[:, :, None] == segments_BS[:, None, :]
-  return same & jnp.tril(jnp.ones((size, size), bool))[None]
+  return packed_mask(segments_BS) & jnp.tril(jnp.ones((size, size), bool))[None]
+
+
+def packed_mask(segments_BS: Int[Array, "B S"]) -> Bool[Array, "B S S"]:
+  """The same where it may look at later events too."""
+  return segments_BS[:, :, None] == segments_BS[:, None, :]
 
 
 class SelfAttention(nnx.Module):

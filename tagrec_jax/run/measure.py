@@ -123,6 +123,8 @@ class Measure:
     if settings.task == "tag_item":
       reads = ", ".join(settings.model.product)
     told = f"{settings.name}: {reads}, loss {loss}"
+    if settings.objective.question == "masked":
+      told += ", of masked events"
     if target == "items" and settings.model.memory_weight:
       told += f", mixed with a memory of weight {settings.model.memory_weight}"
     return told

@@ -24,6 +24,7 @@ from tagrec_jax.models.decoder.memory import (
   interpolate,
 )
 from tagrec_jax.models.decoder.ranking import Query, scores
+from tagrec_jax.models.encoder import cloze
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.encoder.views import view
 from tagrec_jax.models.recommender import Recommender
@@ -60,6 +61,8 @@ class NextItem:
   ):
     self._objectives = objectives
     self._contrast = contrast
+    self._masked = settings.objective.question == "masked"
+    self._masked_rate = settings.objective.masked_rate
     self._views = settings.objective.contrast_views
     self._view_rate = settings.objective.contrast_rate
     self._num_items = dataset.spec.num_items
@@ -148,6 +151,9 @@ class NextItem:
     # What came after training is no answer and no negative.
     product = {n: v[: self._num_items] for n, v in self._product.items()}
     drawn = self._draw(key)
+    if self._masked:
+      hiding = Noise(jax.random.fold_in(key, 3), shard)
+      batch = cloze.hide(batch, self._masked_rate, hiding)
     right = self._right_answers(batch["target_ids"])
     if rows is not None:
       place = functools.partial(_place, rows)
@@ -195,8 +201,9 @@ class NextItem:
       ready: of `prepare`.
     """
     params, vectors_CD = ready
+    asked = cloze.hide_next(batch) if self._masked else batch
     queries = self._model(params)(
-      batch, vectors_CD, asked_BT=batch["last"][:, None], tag=self._tag
+      asked, vectors_CD, asked_BT=batch["last"][:, None], tag=self._tag
     )
     answers = {target: scores(query) for target, query in queries.items()}
     if self._memory is not None and "items" in answers:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tagrec_jax.core.settings import ObjectiveSettings
+from configs import base
+from tagrec_jax.core.settings import from_dict
 
 
 def _batch(B, T, D, C, M=0, seed=0, scale=1.0, dtype=jnp.float32):
@@ -93,14 +96,9 @@ def check_against_oracle():
 
 @pytest.fixture
 def objective_settings():
-  return ObjectiveSettings(
-    items="softmax",
-    items_weight=0.0,
+  return dataclasses.replace(
+    from_dict(base.get_config().to_dict()).objective,
     tags="asymmetric",
-    tags_weight=1.0,
-    negatives=1,
-    gbce_calibration=0.0,
-    label_smoothing=0.0,
     asymmetric_gamma=3.0,
     asymmetric_margin=0.1,
     propensity_weight=0.5,

@@ -22,6 +22,7 @@ _SHARPNESS = 8.0
 _HALVES = (1.0, 64.0)
 """Events after which half of a state is forgotten at first, from the fastest
 coordinate to the slowest."""
+_LEAST = 1e-12
 
 
 class GatedRecurrence(nnx.Module):
@@ -55,7 +56,8 @@ class GatedRecurrence(nnx.Module):
     r_BSD, i_BSD = jnp.split(gates, 2, axis=-1)
     rate_D = _SHARPNESS * jax.nn.softplus(self.forget[...])
     log_a_BSD = -rate_D[None, None] * r_BSD
-    size_BSD = jnp.sqrt(-jnp.expm1(2 * log_a_BSD))
+    # A gate may be shut so fast that a is 1: a root of 0 has no gradient.
+    size_BSD = jnp.sqrt(jnp.maximum(-jnp.expm1(2 * log_a_BSD), _LEAST))
     begins_BS1 = (positions_BS == 0)[..., None]
     keep_BSD = jnp.where(begins_BS1, 0.0, jnp.exp(log_a_BSD))
     add_BSD = size_BSD * i_BSD * value_BSD.astype(jnp.float32)

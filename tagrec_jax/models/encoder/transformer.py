@@ -8,7 +8,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
-from tagrec_jax.layers.attention import SelfAttention, packed_causal_mask
+from tagrec_jax.layers.attention import (
+  SelfAttention,
+  packed_causal_mask,
+  packed_mask,
+)
 from tagrec_jax.layers.embed import lookup
 from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
@@ -54,6 +58,10 @@ class Block(nnx.Module):
 class TransformerHistory(nnx.Module):
   """History → interest at every position (SASRec: Kang & McAuley 2018).
 
+  Args:
+    both_sides: whether a position reads later events as well as earlier ones
+      (BERT4Rec: Sun et al. 2019).
+
   Attributes:
     attends: it has attention, to which a bias may be added.
   """
@@ -61,8 +69,14 @@ class TransformerHistory(nnx.Module):
   attends = True
 
   def __init__(
-    self, settings: ModelSettings, max_positions: int, rngs: nnx.Rngs
+    self,
+    settings: ModelSettings,
+    max_positions: int,
+    rngs: nnx.Rngs,
+    *,
+    both_sides: bool = False,
   ):
+    self.both_sides = both_sides
     self.rate = settings.dropout
     self.dtype = jnp.dtype(settings.compute_dtype)
     self.positions = (
@@ -86,6 +100,8 @@ class TransformerHistory(nnx.Module):
   ) -> Float[Array, "B T D"]:
     """The interest after each event, from it and the same person's earlier.
 
+    With both sides, from all of the person's.
+
     Args:
       asked_BT: the only positions to answer for, None for all: the last block
         leaves out the others, which is a third of the work of two blocks.
@@ -94,7 +110,8 @@ class TransformerHistory(nnx.Module):
     if self.positions is not None:
       x_BSD = x_BSD + lookup(self.positions[...], positions_BS)
     x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
-    mask_BTS = packed_causal_mask(segments_BS)
+    mask = packed_mask if self.both_sides else packed_causal_mask
+    mask_BTS = mask(segments_BS)
     *blocks, last = self.blocks
     for block in blocks:
       x_BSD = block(x_BSD, mask_BTS, positions_BS, noise, None, bias_BNTS)

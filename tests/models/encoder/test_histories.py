@@ -39,6 +39,19 @@ def test_the_recurrence_equals_a_slow_loop():
   np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=1e-5)
 
 
+def test_gates_that_are_shut_fast_leave_gradients_finite():
+  layer = GatedRecurrence(16, rngs(), dtype=jnp.float32)
+  layer.gates.bias[...] = jnp.full(32, -200.0)
+  graph, params = nnx.split(layer)
+
+  def loss(params, x):
+    return nnx.merge(graph, params)(x, POSITIONS).sum()
+
+  gradients = jax.grad(loss, argnums=(0, 1))(params, random_events())
+  for leaf in jax.tree.leaves(gradients):
+    assert np.isfinite(leaf).all()
+
+
 def test_half_of_the_fastest_state_is_forgotten_after_one_event():
   layer = GatedRecurrence(16, rngs(), dtype=jnp.float32)
   rate_D = 8 * jax.nn.softplus(layer.forget[...])
