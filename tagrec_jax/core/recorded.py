@@ -59,6 +59,8 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "code_vectors": ["events"],
   },
   "objective": {
+    "question": "next",
+    "masked_rate": 0.2,
     "asymmetric_gamma": 2.0,
     "asymmetric_margin": 0.0,
     "propensity_weight": 0.0,
