@@ -7,13 +7,19 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from tagrec_jax import build
+from tagrec_jax.core import interrupt
 from tagrec_jax.core.errors import UserError, one_line
 from tagrec_jax.core.settings import Settings
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
   """Parses the flags and calls `main`; a wrong flag ends with exit code 2."""
-  app.run(one_line(main), flags_parser=one_line(_parse))
+
+  def interruptible(argv: Sequence[str]) -> None:
+    with interrupt.raised():
+      main(argv)
+
+  app.run(one_line(interruptible), flags_parser=one_line(_parse))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

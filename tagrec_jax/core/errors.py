@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from tagrec_jax.core.interrupt import Interrupted
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -57,6 +59,7 @@ class StorageError(TagrecError):
 def one_line(main: Callable[P, R]) -> Callable[P, R]:
   """Wraps a command: a `TagrecError` becomes one stderr line and an exit code.
 
+  A signal too; its code is 128 and its number, as of a process that it ends.
   Other exceptions are bugs and keep their trace.
   """
 
@@ -67,5 +70,8 @@ def one_line(main: Callable[P, R]) -> Callable[P, R]:
     except TagrecError as error:
       print(f"ERROR: {error}", file=sys.stderr)
       sys.exit(error.exit_code)
+    except Interrupted as signal:
+      print(f"{signal}: ended; nothing is half written", file=sys.stderr)
+      sys.exit(128 + signal.number)
 
   return wrapped

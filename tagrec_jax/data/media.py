@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -61,7 +62,10 @@ def read_all(
   given = [row for row, path in enumerate(paths) if path]
   begun = told = time.monotonic()
   threads = min(os.cpu_count() or 1, _MOST_THREADS)
-  with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+  with (
+    concurrent.futures.ThreadPoolExecutor(threads) as pool,
+    _forgotten(pool),
+  ):
     for done, reason in enumerate(pool.map(fill, given), 1):
       if reason:
         counts[f"{what}: {reason}"] += 1
@@ -73,6 +77,15 @@ def read_all(
           f"{done:,} of {len(given):,} {what}s read, {rate:,.0f} a second,"
           f" {left:,.0f} s to go"
         )
+
+
+@contextlib.contextmanager
+def _forgotten(pool: concurrent.futures.ThreadPoolExecutor) -> Iterator[None]:
+  """What has not begun never will, where somebody ends the work early."""
+  try:
+    yield
+  finally:
+    pool.shutdown(cancel_futures=True)
 
 
 def _check_file(path: str) -> None:

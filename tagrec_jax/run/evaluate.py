@@ -145,13 +145,13 @@ def save(
   """
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    for target, models in reports.items():
-      for model, report in models.items():
-        name = f"{split}-{protocol}-{target}-{model}.json"
-        report.save(str(folder / name))
   except OSError as error:
     raise StorageError(
       str(folder),
       f"the reports cannot be written ({error.strerror})",
       fix="make room there, then measure again by experiments.evaluate",
     ) from error
+  for target, models in reports.items():
+    for model, report in models.items():
+      name = f"{split}-{protocol}-{target}-{model}.json"
+      report.save(str(folder / name))

@@ -14,6 +14,7 @@ from tagrec_jax import build
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core import host
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.interrupt import Interrupted
 from tagrec_jax.core.log import say, warn
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
@@ -36,12 +37,12 @@ class Outcome:
 
   Attributes:
     folder: names of the files it left.
-    result: of the loop.
+    result: of the loop; None if it was interrupted before or after.
     reports: split → target → model → report; empty if it was interrupted.
   """
 
   folder: RunFolder
-  result: loop.Result
+  result: loop.Result | None
   reports: dict[str, dict[str, dict[str, Report]]]
 
 
@@ -64,28 +65,43 @@ def train(
     BusyError: if another run works in `workdir`.
   """
   host.prepare(settings.data.cache_dir)
-  console = Console()
   with open_run(workdir) as folder:
-    restore_step = _restore_step(folder, restore)
-    added = additions.read(folder.path)
-    dataset = build.dataset(settings, added.items, added.tags)
-    console.print(told.data_table(settings, dataset))
-    model = build.model(settings, dataset)
-    asker = Asker(model)
-    with _checkpoints(settings, dataset, folder, allow_changes) as checkpoints:
-      result = _train(
-        settings, dataset, model, asker, folder, checkpoints, restore_step
-      )
-    if result.ending == "interrupted":
-      say(f"saved; the same command goes on: {told.command(workdir)}")
-      return Outcome(folder, result, {})
-    params, meta = trained.restore_params(folder, model)
-    how = "the last" if settings.data.train_on_valid else "the best on valid"
-    say(f"measuring the checkpoint of step {meta['step']}, {how}")
-    scores = asker.of(params)
-    reports = _report(console, settings, dataset, scores, folder)
-    told.next_commands(console, settings, workdir)
-    return Outcome(folder, result, reports)
+    try:
+      return _run(settings, workdir, folder, restore, allow_changes)
+    except Interrupted as signal:
+      say(f"{signal}: nothing is lost; the same command goes on:")
+      say(f"  {told.command(workdir)}")
+      return Outcome(folder, None, {})
+
+
+def _run(
+  settings: Settings,
+  workdir: str,
+  folder: RunFolder,
+  restore: str,
+  allow_changes: bool,
+) -> Outcome:
+  console = Console()
+  restore_step = _restore_step(folder, restore)
+  added = additions.read(folder.path)
+  dataset = build.dataset(settings, added.items, added.tags)
+  console.print(told.data_table(settings, dataset))
+  model = build.model(settings, dataset)
+  asker = Asker(model)
+  with _checkpoints(settings, dataset, folder, allow_changes) as checkpoints:
+    result = _train(
+      settings, dataset, model, asker, folder, checkpoints, restore_step
+    )
+  if result.ending == "interrupted":
+    say(f"saved; the same command goes on: {told.command(workdir)}")
+    return Outcome(folder, result, {})
+  params, meta = trained.restore_params(folder, model)
+  how = "the last" if settings.data.train_on_valid else "the best on valid"
+  say(f"measuring the checkpoint of step {meta['step']}, {how}")
+  scores = asker.of(params)
+  reports = _report(console, settings, dataset, scores, folder)
+  told.next_commands(console, settings, workdir)
+  return Outcome(folder, result, reports)
 
 
 def _train(

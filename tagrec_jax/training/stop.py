@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from types import FrameType
 
 import jax
 from jax.experimental import multihost_utils
 
+from tagrec_jax.core import interrupt
 from tagrec_jax.core.log import say
 
 
@@ -47,15 +47,8 @@ def stop_on_signals() -> Iterator[Stop]:
     say(f"{name}: saving at the end of this step; once more to end at once")
     stop.requested = True
 
-  if (
-    jax.process_count() > 1
-    or threading.current_thread() is not threading.main_thread()
-  ):
+  if jax.process_count() > 1:
     yield stop
     return
-  before = {n: signal.signal(n, ask) for n in (signal.SIGTERM, signal.SIGINT)}
-  try:
+  with interrupt.handled(ask):
     yield stop
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)

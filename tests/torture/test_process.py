@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 60
 
 
-def start(workdir, *process, devices=1):
+def start(workdir, *process, devices=1, **options):
   flags = f"--xla_force_host_platform_device_count={devices}"
   return subprocess.Popen(
     [sys.executable, str(SCRIPT), str(workdir), str(STEPS), *process],
@@ -26,6 +26,7 @@ def start(workdir, *process, devices=1):
     stderr=subprocess.PIPE,
     text=True,
     env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
+    **options,
   )
 
 
@@ -50,11 +51,15 @@ def wanted(tmp_path_factory):
 
 
 def kill_often(workdir, kills, seed):
+  """Kills at random steps; every fourth time before the first, in compiling."""
   chance = random.Random(seed)
-  for _ in range(kills):
+  for number in range(kills):
     with start(workdir) as process:
-      read_to(process, chance.randrange(STEPS))
-      time.sleep(chance.random() * 0.2)
+      if number % 4 < 3:
+        read_to(process, chance.randrange(STEPS))
+        time.sleep(chance.random() * 0.2)
+      else:
+        time.sleep(chance.uniform(1, 6))
       process.kill()
 
 
@@ -65,32 +70,68 @@ def check_folder(workdir):
   assert not list((workdir / "checkpoints" / ".unfinished").iterdir())
 
 
-def test_killed_and_asked_to_stop_it_ends_the_same(wanted, tmp_path):
-  kill_often(tmp_path, kills=1, seed=0)
-  with start(tmp_path) as process:
-    read_to(process, 40)
+def ask_to_stop(workdir, step):
+  """SIGTERM at a step; how many seconds it took to save and end."""
+  with start(workdir) as process:
+    read_to(process, step)
+    begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-  assert process.returncode == 0
+  assert process.returncode == 0, err
   assert "SIGTERM: saving at the end of this step" in err
   assert out.splitlines()[-1].startswith("interrupted ")
+  return time.monotonic() - begin
+
+
+@pytest.mark.case(1)
+@pytest.mark.case(2)
+def test_killed_and_asked_to_stop_it_ends_the_same(wanted, tmp_path):
+  kill_often(tmp_path, kills=1, seed=0)
+  assert ask_to_stop(tmp_path, 40) < 30
   assert finish(tmp_path) == wanted
   check_folder(tmp_path)
 
 
 @pytest.mark.nightly
-def test_killed_twenty_times_it_ends_the_same(wanted, tmp_path):
-  kill_often(tmp_path, kills=20, seed=1)
+@pytest.mark.case(1, trials=24)
+def test_killed_often_it_ends_the_same(wanted, tmp_path):
+  kill_often(tmp_path, kills=24, seed=1)
   assert finish(tmp_path) == wanted
   check_folder(tmp_path)
 
 
-def two_hosts(workdir, stop_at=None):
-  """The last lines of two processes; one may be told to end."""
+@pytest.mark.nightly
+@pytest.mark.case(2, trials=12)
+def test_asked_to_stop_often_it_ends_the_same(wanted, tmp_path):
+  chance = random.Random(2)
+  for number in range(12):  # each time a little further
+    ask_to_stop(tmp_path, number * 4 + chance.randrange(4))
+  assert finish(tmp_path) == wanted
+  check_folder(tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.case(5)
+def test_all_processes_of_a_run_are_asked_at_once(wanted, tmp_path):
+  with start(tmp_path, start_new_session=True) as process:
+    read_to(process, 20)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+  assert process.returncode == 0, err
+  assert out.splitlines()[-1].startswith("interrupted ")
+  assert finish(tmp_path) == wanted
+
+
+def start_two(workdir):
   with socket.socket() as free:
     free.bind(("localhost", 0))
     port = str(free.getsockname()[1])
-  hosts = [start(workdir, str(n), port, devices=2) for n in range(2)]
+  return [start(workdir, str(n), port, devices=2) for n in range(2)]
+
+
+def two_hosts(workdir, stop_at=None):
+  """The last lines of two processes; one may be told to end."""
+  hosts = start_two(workdir)
   if stop_at is not None:
     read_to(hosts[1], stop_at)
     hosts[1].send_signal(signal.SIGTERM)
@@ -103,6 +144,22 @@ def two_hosts(workdir, stop_at=None):
 
 
 @pytest.mark.nightly
+@pytest.mark.case(7)
+def test_one_of_two_hosts_is_killed_and_the_other_does_not_hang(tmp_path):
+  wanted = two_hosts(tmp_path / "undisturbed")
+  dead, alone = reversed(start_two(tmp_path / "lost"))
+  read_to(dead, 23)
+  dead.kill()
+  begin = time.monotonic()
+  alone.communicate(timeout=90)
+  dead.communicate()
+  assert alone.returncode != 0
+  assert time.monotonic() - begin < 60  # small_run.py: heartbeats of 10 s
+  assert two_hosts(tmp_path / "lost") == wanted
+
+
+@pytest.mark.nightly
+@pytest.mark.case(8)
 def test_two_hosts_stop_together_and_go_on(tmp_path):
   wanted = two_hosts(tmp_path / "undisturbed")
   assert wanted[0] == wanted[1]
@@ -112,6 +169,7 @@ def test_two_hosts_stop_together_and_go_on(tmp_path):
   assert two_hosts(tmp_path / "stopped") == wanted
 
 
+@pytest.mark.case(4)
 def test_a_second_signal_ends_at_once():
   script = (
     "import time\n"
