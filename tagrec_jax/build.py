@@ -201,6 +201,17 @@ def dataset(
 
     prepared = with_vectors(prepared, checked.data)
   check_features(checked, prepared.spec)
+  if checked.model.decoder == "sequence" and checked.task == "next_item":
+    if items or tags:
+      raise UserError(
+        "config.model.decoder",
+        "found 'sequence' and products added after training",
+        "'ranking', as codes are those of training",
+        "train anew with the new products",
+      )
+    from tagrec_jax.models.codes import with_codes
+
+    prepared = with_codes(prepared, checked.model, checked.seed)
   return prepared
 
 
@@ -274,6 +285,16 @@ def model(checked: Settings, prepared: Dataset) -> Task:
   """The model of a config for a data set."""
   objectives = _objectives(checked, prepared)
   encoders = feature_encoders(checked, prepared)
+  written = checked.model.decoder == "sequence"
+  if checked.task == "next_item" and written:
+    from tagrec_jax.tasks.write_item import WriteItem
+
+    return WriteItem(
+      checked,
+      prepared,
+      encoders=encoders,
+      history=HISTORY_ENCODERS[checked.model.history],
+    )
   if checked.task == "tag_item":
     from tagrec_jax.tasks.tag_item import TagItem
 

@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tagrec_jax.core.contradictions import check_sequence
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.typed import section
@@ -245,6 +246,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     )
   _check_views(settings)
   _check_masked(settings)
+  check_sequence(settings)
   _check_intervals(settings)
   return settings
 

@@ -39,7 +39,7 @@ MIN_RECORDS = 2
 it is not kept."""
 RESERVED = (
   *("id", "tags", "text", "tokens", "ngrams", "title", "numbers"),
-  *("image", "audio", "pretrained"),
+  *("image", "audio", "pretrained", "codes"),
 )
 """Product features of their own; no category or set may have such a name."""
 

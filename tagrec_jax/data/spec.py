@@ -53,6 +53,10 @@ configs it stands among the names of product features."""
 TAGS = "tags"
 """The product feature that holds a product's tags, which are asked for too."""
 
+CODES = "codes"
+"""The array of products that holds their semantic ids, int32 [C + N, L] padded
+by UNKNOWN, where products are written; it is no feature that a model reads."""
+
 
 def batch_key(part: Part, name: str) -> str:
   """The key of a context feature in a batch: 'moment_hour'."""

@@ -20,6 +20,8 @@ from tagrec_jax.core.rng import named_key
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.fingerprint import parts
+from tagrec_jax.data.spec import CODES
+from tagrec_jax.models import codes
 from tagrec_jax.run import additions
 from tagrec_jax.run.measure import Asker, Scores
 from tagrec_jax.tasks.task import Task
@@ -109,10 +111,14 @@ def identity(
 
 def vocabularies(dataset: Dataset) -> Mapping[str, tuple[int, str]]:
   """name → (ids, fingerprint) of those that parameters have rows for."""
-  return {
+  found = {
     "items": (len(dataset.items), dataset.items.fingerprint),
     "tags": (len(dataset.tags), dataset.tags.fingerprint),
   }
+  if CODES in dataset.product:
+    codes_CL = dataset.product[CODES]
+    found["codes"] = (len(codes_CL), codes.fingerprint(codes_CL))
+  return found
 
 
 def _read_config(path: pathlib.Path) -> Mapping[str, Any]:

@@ -43,7 +43,7 @@ class Markov:
   discount: float = 0.0
 
   def fit(self, dataset: Dataset) -> scorers.FromHistory:
-    count_CC = self._counts(dataset)
+    count_CC = self.counts(dataset)
     leaving_C = count_CC.sum(axis=1)
     # An item that nothing followed has only popularity, however small the
     # smoothing.
@@ -58,7 +58,7 @@ class Markov:
       self.decay,
     )
 
-  def _counts(self, dataset: Dataset) -> sparse.csr_array:
+  def counts(self, dataset: Dataset) -> sparse.csr_array:
     """n(i, j), float32."""
     events = scorers.training_events(dataset)
     items = dataset.spec.num_items

@@ -1,0 +1,75 @@
+"""Settings that cannot be had together where answers are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tagrec_jax.core.errors import UserError
+
+if TYPE_CHECKING:
+  from tagrec_jax.core.settings import Settings
+
+
+def check_sequence(settings: Settings) -> None:
+  """What decoder='sequence' does not read must be as in configs/base.py.
+
+  Raises:
+    UserError: naming the first key that would have no effect.
+  """
+  model = settings.model
+  if model.decoder != "sequence":
+    return
+  if settings.task != "next_item":
+    raise UserError(
+      "config.model.decoder",
+      f"found 'sequence' with the task '{settings.task}'",
+      "'ranking'",
+      "set config.model.decoder='ranking'",
+    )
+  of_items = settings.task == "next_item"
+  for key, found, wanted in (
+    *_of_all(settings),
+    *(_of_items(settings) if of_items else _of_tags(settings)),
+  ):
+    if found != wanted:
+      raise UserError(
+        f"config.{key}",
+        f"found {found!r} with config.model.decoder='sequence'",
+        repr(wanted),
+        f"set config.{key}={wanted!r}, or config.model.decoder='ranking'",
+      )
+
+
+Wanted = tuple[tuple[str, Any, Any], ...]
+"""(key, found, the only value that is read)."""
+
+
+def _of_all(settings: Settings) -> Wanted:
+  model, objective = settings.model, settings.objective
+  return (
+    ("model.score", model.score, "dot"),
+    ("model.temperature", model.temperature, 1.0),
+    ("objective.label_smoothing", objective.label_smoothing, 0.0),
+  )
+
+
+def _of_items(settings: Settings) -> Wanted:
+  model, objective = settings.model, settings.objective
+  return (
+    ("model.memory_weight", model.memory_weight, 0.0),
+    ("model.interests", model.interests, 1),
+    ("model.tie_products", model.tie_products, True),
+    ("objective.items", objective.items, "softmax"),
+    ("objective.tags_weight", objective.tags_weight, 0.0),
+    ("objective.contrast_weight", objective.contrast_weight, 0.0),
+    ("optimizer.tables", settings.optimizer.tables, "dense"),
+  )
+
+
+def _of_tags(settings: Settings) -> Wanted:
+  model, objective = settings.model, settings.objective
+  return (
+    ("model.members", model.members, 1),
+    ("objective.tags", objective.tags, "multilabel_softmax"),
+    ("objective.propensity_weight", objective.propensity_weight, 0.0),
+  )

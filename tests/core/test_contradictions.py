@@ -1,0 +1,52 @@
+"""What a writing decoder does not read is refused in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs import base
+from tagrec_jax import build
+from tagrec_jax.core.errors import UserError
+
+
+def settings(**changes):
+  config = base.get_config()
+  config.model.decoder = "sequence"
+  config.update_from_flattened_dict(changes)
+  return build.settings(config.to_dict())
+
+
+def test_products_may_be_written():
+  assert settings().model.decoder == "sequence"
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    ("model.memory_weight", 0.3),
+    ("model.interests", 2),
+    ("model.tie_products", False),
+    ("model.score", "cosine"),
+    ("model.temperature", 0.5),
+    ("objective.items", "sampled_softmax"),
+    ("objective.label_smoothing", 0.1),
+    ("objective.tags_weight", 0.5),
+    ("objective.contrast_weight", 0.1),
+    ("optimizer.tables", "lazy"),
+  ],
+)
+def test_what_has_no_effect_on_products_is_refused(key, value):
+  with pytest.raises(UserError, match=f"config.{key}: found .*'sequence'") as e:
+    settings(**{key: value})
+  assert "\n" not in str(e.value)
+
+
+def test_posts_are_ranked():
+  with pytest.raises(UserError, match=r"'sequence' with the task 'tag_post'"):
+    settings(
+      **{
+        "task": "tag_post",
+        "objective.items_weight": 0.0,
+        "objective.tags_weight": 1.0,
+      }
+    )
