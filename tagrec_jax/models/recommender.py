@@ -123,7 +123,18 @@ class Recommender(nnx.Module):
     noise: Noise | None,
     asked_BT: Int[Array, "B T"] | None = None,
   ) -> Float[Array, "B R D"]:
-    """The interest where asked, corrected by the moment and person.
+    """The interest where asked, corrected by the moment and person."""
+    interest_BRD = self.read(batch, vectors_CD, noise, asked_BT)
+    return self.correct(interest_BRD, batch, noise, asked_BT)
+
+  def read(
+    self,
+    batch: Batch,
+    vectors_CD: Float[Array, "C D"],
+    noise: Noise | None,
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B R D"]:
+    """The interest where asked, as the history alone tells it.
 
     Of several interests, those of one position follow one another: R = T · I.
     """
@@ -135,7 +146,7 @@ class Recommender(nnx.Module):
       x_BSD = x_BSD + self.event_ages(*times)
       if self.attention_ages:
         bias["bias_BNTS"] = self.attention_ages(*times)
-    memory_BRD = self.history(
+    interest_BRD = self.history(
       x_BSD,
       segments_BS,
       batch["history_positions"],
@@ -144,7 +155,18 @@ class Recommender(nnx.Module):
       **bias,
     )
     if self.interests:
-      memory_BRD = self.interests(memory_BRD, segments_BS, asked_BT)
-      count = self.interests.count
-      asked_BT = asked_of_each(asked_BT, segments_BS, count)
-    return self.context(memory_BRD, batch, noise, asked_BT)
+      return self.interests(interest_BRD, segments_BS, asked_BT)
+    return interest_BRD
+
+  def correct(
+    self,
+    interest_BRD: Float[Array, "B R D"],
+    batch: Batch,
+    noise: Noise | None,
+    asked_BT: Int[Array, "B T"] | None = None,
+  ) -> Float[Array, "B R D"]:
+    """What `read` gave, corrected by the moment and person."""
+    if self.interests:
+      segments_BS = batch["history_segments"]
+      asked_BT = asked_of_each(asked_BT, segments_BS, self.interests.count)
+    return self.context(interest_BRD, batch, noise, asked_BT)

@@ -166,7 +166,8 @@ class NextItem:
     vectors = model.products.vectors(product, Noise(jax.random.fold_in(key, 1)))
     tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
     noise = Noise(key, shard)
-    memory_BRD = model.encode(batch, vectors, noise)
+    interest_BRD = model.read(batch, vectors, noise)
+    memory_BRD = model.correct(interest_BRD, batch, noise)
     queries = model.queries(memory_BRD, vectors, noise, tag)
     sums = {
       target: self._loss(target, query, right[target], drawn)
@@ -176,10 +177,11 @@ class NextItem:
       # A key of its own: all other noise is the same with and without it.
       other = Noise(jax.random.fold_in(key, 2), shard)
       changed = view(batch, self._views, self._view_rate, other)
-      second_BRD = model.encode(changed, vectors, other)
-      count = memory_BRD.shape[1] // batch["target_ids"].shape[1]
+      # Before the moment, by which both views could be told at once.
+      second_BRD = model.read(changed, vectors, other)
+      count = interest_BRD.shape[1] // batch["target_ids"].shape[1]
       sums["contrast"] = self._contrast(
-        memory_BRD,
+        interest_BRD,
         second_BRD,
         jnp.repeat(changed["history_segments"], count, axis=1),
         jnp.repeat(batch["target_ids"], count, axis=1),
