@@ -6,8 +6,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.layers import param
 from tagrec_jax.layers.linear import Linear
+from tagrec_jax.layers.rows import weighted_rows
 
 
 def lookup(
@@ -62,3 +64,41 @@ class Numbers(nnx.Module):
     there = ~jnp.isnan(values)
     inputs = [jnp.where(there, values, 0.0), there.astype(jnp.float32)]
     return self.map(jnp.concatenate(inputs, axis=-1))
+
+
+class Bins(nnx.Module):
+  """A curve for each standardised number: a vector at each of its knots.
+
+  Between two knots it is a line, past the last ones it stays where it is. So a
+  number can mean one thing when small, another in the middle and a third when
+  large, which a linear map cannot say. A missing number (NaN) has a vector of
+  its own: that a price is not known tells something.
+  """
+
+  KNOTS = 17
+  REACH = 3.0  # the first knot stands at -REACH, the last at REACH
+
+  def __init__(
+    self, count: int, width: int, rngs: nnx.Rngs, axis: str | None = None
+  ):
+    rows = count * (self.KNOTS + 1)
+    self.table = param.table(rows, width, (axis, "embed"), rngs)
+
+  def __call__(self, values_NM: Float[Array, "N M"]) -> Float[Array, "N D"]:
+    there_NM = ~jnp.isnan(values_NM)
+    step = 2 * self.REACH / (self.KNOTS - 1)
+    place_NM = (jnp.where(there_NM, values_NM, 0.0) + self.REACH) / step
+    place_NM = jnp.clip(place_NM, 0.0, self.KNOTS - 1)
+    below_NM = jnp.minimum(place_NM.astype(jnp.int32), self.KNOTS - 2)
+    share_NM = place_NM - below_NM
+    first_1M = jnp.arange(values_NM.shape[1])[None] * (self.KNOTS + 1)
+    # A missing number reads the row after its knots, and nothing besides.
+    lower_NM = jnp.where(there_NM, below_NM, self.KNOTS) + first_1M
+    upper_NM = jnp.where(there_NM, below_NM + 1 + first_1M, UNKNOWN)
+    return weighted_rows(
+      self.table[...],
+      jnp.concatenate([lower_NM, upper_NM], axis=1),
+      jnp.concatenate(
+        [jnp.where(there_NM, 1.0 - share_NM, 1.0), share_NM], axis=1
+      ),
+    )

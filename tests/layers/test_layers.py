@@ -8,7 +8,7 @@ from flax import nnx
 
 from tagrec_jax.layers import param
 from tagrec_jax.layers.attention import packed_causal_mask
-from tagrec_jax.layers.embed import Bag, Classes, Numbers, lookup
+from tagrec_jax.layers.embed import Bag, Bins, Classes, Numbers, lookup
 from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.layers.rotary import rotate
@@ -42,6 +42,51 @@ def test_missing_classes_and_numbers_add_nothing(rngs):
   np.testing.assert_array_equal(missing, 0)
   # A zero that is there is not a number that is missing.
   assert np.abs(numbers(jnp.array([[0.0, jnp.nan]]))).max() > 0
+
+
+def test_a_curve_stands_at_its_knots_and_is_straight_between_them(rngs):
+  """17 knots from -3 to 3, so .375 apart; knot 8 stands at 0."""
+  curve = Bins(2, 3, rngs)
+  first, second = np.split(np.asarray(curve.table[...]), 2)
+  # The first number by hand, while the second is missing.
+  by_hand = {
+    0.0: first[8],
+    0.375: first[9],
+    0.1875: (first[8] + first[9]) / 2,
+    -0.09375: 0.25 * first[7] + 0.75 * first[8],
+    3.0: first[16],
+    5.0: first[16],
+    -4.0: first[0],
+    np.nan: first[17],
+  }
+  found = curve(jnp.array([[value, jnp.nan] for value in by_hand]))
+  wanted = np.stack(list(by_hand.values())) + second[17]
+  np.testing.assert_allclose(found, wanted, atol=1e-7)
+
+
+def test_curves_of_several_numbers_add_up(rngs):
+  curves = Bins(3, 5, rngs)
+  tables = np.asarray(curves.table[...]).reshape(3, 18, 5)
+  values = np.random.default_rng(0).normal(0, 2, (40, 3)).astype(np.float32)
+  knots = np.linspace(-3, 3, 17)
+  slow = np.zeros((40, 5))
+  for table, column in zip(tables, values.T, strict=True):
+    for side in range(5):
+      slow[:, side] += np.interp(column, knots, table[:17, side])
+  np.testing.assert_allclose(curves(jnp.asarray(values)), slow, atol=1e-6)
+
+
+def test_a_curve_passes_no_gradient_to_rows_that_a_number_does_not_read(rngs):
+  graph, state = nnx.split(Bins(1, 2, rngs))
+
+  def total(state, values):
+    return nnx.merge(graph, state)(values).sum()
+
+  gradient = lambda x: np.asarray(
+    jax.grad(total)(state, jnp.array([[x]]))["table"][...][:, 0]
+  )
+  np.testing.assert_allclose(gradient(0.1875), np.eye(18)[8:10].sum(0) / 2)
+  np.testing.assert_array_equal(gradient(jnp.nan), np.eye(18)[17])
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu", "swiglu"])

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Feature
-from tagrec_jax.layers.embed import Bag, Classes, Numbers
+from tagrec_jax.layers.embed import Bag, Bins, Classes, Numbers
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.tokens import Tokens
 
@@ -49,13 +49,17 @@ class SetVector(nnx.Module):
 
 
 class NumbersVector(nnx.Module):
-  """A linear map of all numbers of a product."""
+  """A line and a curve for each number of a product, added up."""
 
   def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
-    self.embed = Numbers(feature.width, settings.width, rngs)
+    self.lines = Numbers(feature.width, settings.width, rngs)
+    self.curves = Bins(feature.width, settings.width, rngs, "content")
 
   def __call__(
     self, values_NM: Float[Array, "N M"], noise: Noise | None = None
   ) -> Tokens:
     del noise
-    return _one(self.embed(values_NM), ~jnp.isnan(values_NM).all(-1))
+    there_N = ~jnp.isnan(values_NM).all(-1)
+    x_ND = self.lines(values_NM) + self.curves(values_NM)
+    # A product without any number has no vector, not one of missing numbers.
+    return _one(jnp.where(there_N[:, None], x_ND, 0.0), there_N)

@@ -206,3 +206,11 @@ def test_every_parameter_names_its_axes():
   leaves = jax.tree.leaves(encoder.params)
   assert [len(names) for names in axes] == [leaf.ndim for leaf in leaves]
   assert encoder.axes["table"] == ("products", "embed")
+  # What row Adagrad trains, see training/optimizer.py.
+  for name in ("brand", "parts", "ngrams"):
+    (table, *_) = jax.tree.leaves(
+      encoder.axes["content"][NAMES.index(name)], is_leaf=is_axes
+    )
+    assert table == ("content", "embed"), name
+  numbers = encoder.axes["content"][NAMES.index("numbers")]
+  assert numbers["curves"]["table"] == ("content", "embed")
