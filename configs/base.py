@@ -172,6 +172,9 @@ def get_config() -> ml_collections.ConfigDict:
   optimizer.beta1 = 0.9
   optimizer.beta2 = 0.98
   optimizer.clip_norm = 0.0  # of the whole gradient; 0: never
+  optimizer.max_loss_rise = 0.0  # a step whose loss is more than 1 + this many
+  # times what it was lately is not applied, from the 20th on; 0: all are that
+  # are finite
   optimizer.ema_decay = 0.0  # evaluate averaged parameters; 0: the last ones
 
   train = config.train = ml_collections.ConfigDict()

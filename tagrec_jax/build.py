@@ -369,6 +369,7 @@ def recipe(checked: Settings, made: Task) -> Recipe:
       made.axes,
     ),
     ema_decay=checked.optimizer.ema_decay,
+    max_loss_rise=checked.optimizer.max_loss_rise,
     seed=checked.seed,
     rows=None if made.reads_all else made.rows,
     lazy=checked.optimizer.tables == "lazy",

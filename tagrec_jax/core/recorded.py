@@ -69,7 +69,11 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "contrast_views": ["mask"],
     "contrast_rate": 0.2,
   },
-  "optimizer": {"tables": "dense", "content_learning_rate": 0.0},
+  "optimizer": {
+    "tables": "dense",
+    "content_learning_rate": 0.0,
+    "max_loss_rise": 0.0,
+  },
   "train": {"steps_per_call": 1, "init_from": ""},
 }
 """Section → key → the value of configs that lack it."""

@@ -149,6 +149,7 @@ class OptimizerSettings:
   beta1: float = _key(0, 0.9999999)
   beta2: float = _key(0, 0.9999999)
   clip_norm: float = _key(0)
+  max_loss_rise: float = _key(0)
   ema_decay: float = _key(0, 0.9999999)
 
 

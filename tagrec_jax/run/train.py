@@ -23,6 +23,7 @@ from tagrec_jax.run import additions, examples, start, told, trained
 from tagrec_jax.run import evaluate as evaluating
 from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import Asker, Measure, Scores
+from tagrec_jax.run.skipped import SkippedSteps
 from tagrec_jax.tasks.task import Task
 from tagrec_jax.training import loop
 from tagrec_jax.training.plot import plot_curves
@@ -128,9 +129,10 @@ def _train(
       ]
     )
     stack.callback(writers.close)
+    batches = build.train_batches(settings, dataset, backend.host_share)
     return loop.train(
       backend,
-      build.train_batches(settings, dataset, backend.host_share),
+      batches,
       settings.train,
       save_every=settings.checkpoint.save_every,
       checkpoints=checkpoints,
@@ -140,6 +142,7 @@ def _train(
       writers=writers,
       stop=stop,
       restore_step=restore_step,
+      on_skipped=SkippedSteps(folder.skipped, dataset, batches),
     )
 
 

@@ -54,6 +54,7 @@ def grow(trained: TrainState, wanted: Any) -> TrainState:
     skipped=trained.skipped,
     skipped_in_row=trained.skipped_in_row,
     last_skipped=trained.last_skipped,
+    usual=trained.usual,
   )
 
 

@@ -8,10 +8,11 @@ again ends like one that was not, bit for bit on the same devices.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core.errors import NonFiniteError
@@ -64,6 +65,7 @@ def train(
   writers: Writers | None = None,
   stop: Stop | None = None,
   restore_step: int | None = None,
+  on_skipped: Callable[[Sequence[int]], None] = lambda _: None,
 ) -> Result:
   """Trains, from the newest checkpoint if there is one.
 
@@ -74,6 +76,7 @@ def train(
     writers: of the metrics; only the first of several processes uses them.
     stop: asked between two calls whether to save and end.
     restore_step: begin from this checkpoint and no other.
+    on_skipped: takes the steps that were not applied, after each log.
 
   Raises:
     NonFiniteError: after `settings.max_skipped_steps` steps in a row without a
@@ -88,6 +91,7 @@ def train(
     evaluate,
     writers if writers and jax.process_index() == 0 else Writers(),
     stop or Stop(),
+    on_skipped if jax.process_index() == 0 else lambda _: None,
   )
   loop.begin(restore_step)
   return loop.run(batches)
@@ -120,6 +124,7 @@ class _Loop:
     evaluate: Evaluate | None,
     writers: Writers,
     stop: Stop,
+    on_skipped: Callable[[Sequence[int]], None],
   ):
     self._backend = backend
     self._settings = settings
@@ -128,10 +133,12 @@ class _Loop:
     self._evaluate = evaluate
     self._writers = writers
     self._stop = stop
+    self._on_skipped = on_skipped
     self._clock = Clock()
     self._watch = Watch(settings.watch, settings.patience)
     self._sums: Any = None  # of the steps since the last log, on the device
     self._report: Report | None = None  # of the last call
+    self._bad: list[tuple[range, Any]] = []  # flags of the calls since the log
     self._untimed = 0  # steps since the last log that count as compilation
     self._saved = -1
 
@@ -196,6 +203,7 @@ class _Loop:
       self._untimed = len(steps)
     else:
       self._state, report = self._backend.train_steps(self._state, batches)
+    self._bad.append((steps, report.bad))
     before, self._report = self._report, report
     # The call before may still run, so the devices need not wait for this one;
     # more calls ahead would only hold more batches.
@@ -248,15 +256,27 @@ class _Loop:
     if timed := steps - self._untimed:
       values["steps_per_second"] = timed / max(seconds - self._lap, 1e-9)
     self._lap, self._untimed = seconds, 0
-    if sums["skipped"].total:
-      warn(
-        f"step {self._step}: {int(sums['skipped'].total)} of the last {steps}"
-        f" steps were not finite and not applied, the last at step"
-        f" {int(report.last_skipped)}"
-      )
+    self._tell_skipped(steps, int(report.last_skipped))
     self._writers.write(self._step, values)
     bar.show(self._step, values.get("loss"), values.get("steps_per_second"))
     self._check_finite(self._report)
+
+  def _tell_skipped(self, steps: int, last: int) -> None:
+    """Names the steps since the last log that were not applied."""
+    flags = self._backend.fetch([bad for _, bad in self._bad])
+    skipped = [
+      step
+      for (numbers, _), bad in zip(self._bad, flags, strict=True)
+      for step, is_bad in zip(numbers, np.atleast_1d(bad), strict=True)
+      if is_bad
+    ]
+    self._bad.clear()
+    if skipped:
+      warn(
+        f"step {self._step}: {len(skipped)} of the last {steps} steps were not"
+        f" finite, or too high, and not applied, the last at step {int(last)}"
+      )
+      self._on_skipped(skipped)
 
   def _seconds_of_steps(self) -> float:
     spent = self._clock.seconds()
@@ -300,9 +320,10 @@ class _Loop:
     if found.bad_leaf >= 0:
       leaf = list(named_leaves(self._state.params))[int(found.bad_leaf)]
       leaf = f"the gradient of {leaf}"
+    bad = "not finite or far too high" if self._state.usual else "not finite"
     raise NonFiniteError(
       f"step {int(found.last_skipped)}",
-      f"{int(in_row)} steps in a row were not finite; first in {leaf}",
+      f"{int(in_row)} steps in a row were {bad}; first in {leaf}",
       fix="lower config.optimizer.learning_rate or set clip_norm; the newest"
       " checkpoint is finite",
     )

@@ -70,7 +70,8 @@ class Backend(Protocol):
   ) -> tuple[TrainState, Report]:
     """One call: an update for each batch; `live` is used up.
 
-    The report has the sums of all steps and the counters after the last.
+    The report has the sums of all steps, what is said of each, and the counters
+    after the last.
     """
     ...
 
@@ -240,7 +241,7 @@ def _in_a_row(
     )
     last = jax.tree.map(lambda x: x[-1], reports)
     sums = jax.tree.map(lambda x: x.sum(0), reports.sums)
-    return state, dataclasses.replace(last, sums=sums)
+    return state, dataclasses.replace(last, sums=sums, bad=reports.bad)
 
   return steps
 
@@ -269,6 +270,7 @@ def _state_shardings(
     skipped=whole,
     skipped_in_row=whole,
     last_skipped=whole,
+    usual=jax.tree.map(lambda _: whole, shapes.usual),
   )
 
 

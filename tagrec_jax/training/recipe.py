@@ -27,6 +27,8 @@ class Recipe:
       each task's mean over the global batch.
     optimizer: as made by `make_optimizer`.
     ema_decay: of the averaged parameters; 0 keeps none.
+    max_loss_rise: a step whose loss is more than (1 + this) times the running
+      mean is not applied; 0: every finite one is.
     seed: of parameters and of all noise.
     rows: (batch, key, axis_name) → the products that a step reads; `losses` is
       given only these rows of the parameters with an axis 'products', and the
@@ -41,6 +43,7 @@ class Recipe:
   weights: Mapping[str, float]
   optimizer: Optimizer
   ema_decay: float = 0.0
+  max_loss_rise: float = 0.0
   seed: int = 0
   rows: Callable[..., Any] | None = None
   lazy: bool = False

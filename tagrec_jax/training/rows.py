@@ -42,6 +42,7 @@ def long_state(recipe: Recipe, state: TrainState) -> TrainState:
     skipped=False,
     skipped_in_row=False,
     last_skipped=False,
+    usual=none.usual,
   )
 
 

@@ -37,6 +37,7 @@ class RunFolder:
     self.path = path
     self.checkpoints = path / "checkpoints"
     self.metrics = path / "metrics.jsonl"
+    self.skipped = path / "skipped_steps.jsonl"
     self.tensorboard = path / "tensorboard"
     self.curves = path / "curves.png"
     self.evaluation = path / "evaluation"

@@ -24,9 +24,12 @@ class TrainState:
     params: pure dict of parameters.
     opt_state: of the optimizer.
     ema: averaged parameters; an empty dict where they are not wanted.
-    skipped: int32, steps whose update was not finite and not applied.
+    skipped: int32, steps whose update was not finite, or whose loss was far too
+      high, and that were not applied.
     skipped_in_row: int32, how many of them since the last good step.
     last_skipped: int32, the last such step; -1 for none.
+    usual: 'loss', its running mean over applied steps, and 'steps', how many
+      they were; an empty dict where the loss has no limit.
   """
 
   step: Any
@@ -36,6 +39,7 @@ class TrainState:
   skipped: Any
   skipped_in_row: Any
   last_skipped: Any
+  usual: dict[str, Any]
 
   @property
   def answering(self) -> dict[str, Any]:
@@ -54,4 +58,7 @@ def new_state(recipe: Recipe) -> TrainState:
     skipped=jnp.int32(0),
     skipped_in_row=jnp.int32(0),
     last_skipped=jnp.int32(-1),
+    usual={"loss": jnp.float32(0), "steps": jnp.int32(0)}
+    if recipe.max_loss_rise
+    else {},
   )

@@ -16,6 +16,12 @@ from tagrec_jax.training.recipe import Recipe
 from tagrec_jax.training.rows import long_params, long_state, put, take
 from tagrec_jax.training.state import TrainState
 
+FIRST_STEPS = 20
+"""That have no limit of their loss: what is usual is not known yet."""
+
+LAST_STEPS = 50
+"""About so many steps say what is usual."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +32,14 @@ class Report:
     sums: 'loss/<task>', 'loss', 'gradient_norm' (before clipping),
       'update_norm', 'learning_rate': of applied updates only. 'skipped': the
       fraction of steps that were not applied.
+    bad: whether it was not applied; of several steps in a call, of each.
     skipped_in_row, last_skipped: as in `TrainState`.
     bad_leaf: index, among the leaves of the parameters, of the first whose
       gradient is not finite; -1 if none is.
   """
 
   sums: dict[str, Sum]
+  bad: Any
   skipped_in_row: Any
   last_skipped: Any
   bad_leaf: Any
@@ -49,7 +57,8 @@ def make_train_step(
 
   If the loss, the gradient or the update is not finite, nothing is applied:
   parameters, optimizer state and averages stay as they are, bit for bit; the
-  step is counted and the next one takes the next batch.
+  step is counted and the next one takes the next batch. So it is if the loss is
+  above the limit of the recipe.
 
   Args:
     axis_name: of the devices if each runs the step on its own rows; None if
@@ -112,8 +121,9 @@ def _update(
     "update_norm": jnp.sqrt(_squares(updates).sum()),
   }
   good = jnp.isfinite(loss + sum(norms.values()))
+  good &= _is_usual(recipe, state, loss)
   applied = state.step - state.skipped
-  after = _advance(recipe, state, updates, opt_state, good)
+  after = _advance(recipe, state, updates, opt_state, loss, good)
   scalars = {
     "loss": loss,
     **norms,
@@ -126,7 +136,30 @@ def _update(
   sums["skipped"] = Sum(jnp.where(good, 0.0, 1.0), jnp.ones(()))
   bad_L = ~jnp.isfinite(squares_L)
   bad_leaf = jnp.where(bad_L.any(), jnp.argmax(bad_L), -1)
-  return after, Report(sums, after.skipped_in_row, after.last_skipped, bad_leaf)
+  in_row, last = after.skipped_in_row, after.last_skipped
+  return after, Report(sums, ~good, in_row, last, bad_leaf)
+
+
+def _is_usual(recipe: Recipe, state: TrainState, loss: Array) -> Array:
+  """Whether a loss is below its limit; so are the first ones, whatever."""
+  if not recipe.max_loss_rise:
+    return jnp.bool_(True)
+  limit = (1 + recipe.max_loss_rise) * state.usual["loss"]
+  return (state.usual["steps"] < FIRST_STEPS) | (loss <= limit)
+
+
+def _usual_after(state: TrainState, loss: Array) -> dict[str, Any]:
+  """The running mean: of all steps at first, later of about the last 50.
+
+  Only steps that are applied come here, so one that is far too high never
+  raises the limit of the next.
+  """
+  if not state.usual:
+    return {}
+  steps = state.usual["steps"] + 1
+  weight = jnp.maximum(1 / steps.astype(jnp.float32), 1 / LAST_STEPS)
+  mean = state.usual["loss"]
+  return {"loss": mean + (loss - mean) * weight, "steps": steps}
 
 
 def _advance(
@@ -134,6 +167,7 @@ def _advance(
   state: TrainState,
   updates: Any,
   opt_state: Any,
+  loss: Array,
   good: Array,
 ) -> TrainState:
   """The next state; all but the counters unchanged unless `good`."""
@@ -148,10 +182,10 @@ def _advance(
     if state.ema
     else {}
   )
-  params, opt_state, ema = jax.tree.map(
+  params, opt_state, ema, usual = jax.tree.map(
     lambda new, old: jnp.where(good, new, old),
-    (params, opt_state, ema),
-    (state.params, state.opt_state, state.ema),
+    (params, opt_state, ema, _usual_after(state, loss)),
+    (state.params, state.opt_state, state.ema, state.usual),
   )
   bad = (~good).astype(jnp.int32)
   return TrainState(
@@ -162,6 +196,7 @@ def _advance(
     skipped=state.skipped + bad,
     skipped_in_row=jnp.where(good, 0, state.skipped_in_row + 1),
     last_skipped=jnp.where(good, state.last_skipped, state.step),
+    usual=usual,
   )
 
 

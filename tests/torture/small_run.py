@@ -80,6 +80,7 @@ def main(workdir, steps, process=None, port=None):
     beta1=0.9,
     beta2=0.99,
     clip_norm=1.0,
+    max_loss_rise=0.0,
     ema_decay=0.9,
   )
   recipe = Recipe(

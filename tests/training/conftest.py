@@ -34,6 +34,7 @@ OPTIMIZER = OptimizerSettings(
   beta1=0.9,
   beta2=0.98,
   clip_norm=1.0,
+  max_loss_rise=0.0,
   ema_decay=0.9,
 )
 

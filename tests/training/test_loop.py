@@ -223,8 +223,8 @@ def test_a_bad_batch_is_skipped_and_told(run, tiny, capsys, tmp_path):
   assert result.ending == "finished"
   assert int(state.skipped) == 2
   assert (
-    "WARN step 10: 2 of the last 5 steps were not finite and not applied, the"
-    " last at step 8" in capsys.readouterr().err
+    "WARN step 10: 2 of the last 5 steps were not finite, or too high, and not"
+    " applied, the last at step 8" in capsys.readouterr().err
   )
   rows = {
     r["step"]: r for r in read_rows(tmp_path / "metrics.jsonl") if "loss" in r
