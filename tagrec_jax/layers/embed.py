@@ -36,7 +36,11 @@ class Classes(nnx.Module):
 
 
 class Bag(nnx.Module):
-  """The mean of the vectors of a set's members; an empty set is zero."""
+  """The sum of the vectors of a set's members / √(how many there are).
+
+  So a large set says more than a small one, but not as many times more. An
+  empty set is zero.
+  """
 
   def __init__(
     self, size: int, width: int, rngs: nnx.Rngs, axis: str = "vocabulary"
@@ -46,7 +50,7 @@ class Bag(nnx.Module):
   def __call__(self, ids: Int[Array, "... M"]) -> Float[Array, "... D"]:
     total = lookup(self.table[...], ids).sum(-2)
     count = (ids >= 0).sum(-1, dtype=total.dtype)
-    return total / jnp.maximum(count, 1.0)[..., None]
+    return total / jnp.sqrt(jnp.maximum(count, 1.0))[..., None]
 
 
 class Numbers(nnx.Module):

@@ -27,12 +27,14 @@ def test_lookup_never_reads_the_table_at_a_negative_id():
   np.testing.assert_array_equal(gradient, [[0, 0], [1, 1], [0, 0]])
 
 
-def test_bag_is_the_mean_of_its_members(rngs):
+def test_bag_is_the_sum_of_its_members_by_the_root_of_their_number(rngs):
   bag = Bag(4, 3, rngs)
   table = bag.table[...]
-  vectors = bag(jnp.array([[1, 3, -1], [-1, -1, -1]]))
-  np.testing.assert_allclose(vectors[0], (table[1] + table[3]) / 2, rtol=1e-6)
+  vectors = bag(jnp.array([[1, 3, -1], [-1, -1, -1], [2, -1, -1]]))
+  pair = (table[1] + table[3]) / np.sqrt(2)
+  np.testing.assert_allclose(vectors[0], pair, rtol=1e-6)
   np.testing.assert_array_equal(vectors[1], 0)
+  np.testing.assert_allclose(vectors[2], table[2], rtol=1e-6)
 
 
 def test_missing_classes_and_numbers_add_nothing(rngs):

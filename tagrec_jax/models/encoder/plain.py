@@ -31,7 +31,7 @@ class CategoryVector(nnx.Module):
 
 
 class SetVector(nnx.Module):
-  """The mean of the vectors of members, or of words, whatever their order.
+  """What the members of a set, or words, add up to, whatever their order.
 
   Members that came after training, such as new tags, are left out.
   """
