@@ -18,6 +18,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import store
+from tagrec_jax.data.bounds import check_rows
 from tagrec_jax.data.catalogue import Catalogue, choose
 from tagrec_jax.data.clean import Cleaned, clean
 from tagrec_jax.data.cold import ColdItems, cold_items
@@ -66,9 +67,15 @@ def open_or_prepare(
   if folder.exists():
     dataset, done = store.read(folder), "found"
   else:
-    store.write(prepare(source, settings), folder)
+    cleaned = _cleaned(source, settings)
+    made = from_cleaned(source.name, cleaned, settings)
+    store.write(made, folder, cleaned.rejections)
     dataset, done = store.read(folder), "prepared"
-  log(f"{done} {_summary(dataset)} in {folder}")
+  check_rows(dataset)
+  told = f"{done} {_summary(dataset)} in {folder}"
+  if (folder / store.REJECTIONS).exists():
+    told += f"; what was refused: {store.REJECTIONS} there"
+  log(told)
   return dataset
 
 
@@ -120,8 +127,11 @@ def prepare(source: Source, settings: DataSettings) -> Dataset:
   Raises:
     UserError: if the files cannot be read, or nothing is left to train on.
   """
-  cleaned = clean(_told(source.name, source.read()), settings)
-  return from_cleaned(source.name, cleaned, settings)
+  return from_cleaned(source.name, _cleaned(source, settings), settings)
+
+
+def _cleaned(source: Source, settings: DataSettings) -> Cleaned:
+  return clean(_told(source.name, source.read()), settings)
 
 
 def _told(name: str, records: Iterable[Record]) -> Iterator[Record]:

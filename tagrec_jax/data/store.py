@@ -2,8 +2,8 @@
 
 A folder holds `dataset.json` (the small things), what is large of encodings in
 files of its own, the ArrayRecord shards of people, catalogue and tags (TFDS,
-see builder.py), and `SHA256SUMS` over all of them, which `sha256sum -c` reads
-too.
+see builder.py), the first of the rows that were refused, and `SHA256SUMS` over
+all of them, which `sha256sum -c` reads too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pathlib
 import shutil
 import socket
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,16 @@ from tagrec_jax.core.errors import StorageError
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.encodings import Encoding
 from tagrec_jax.data.fingerprint import fingerprint
+from tagrec_jax.data.records import Rejection
 from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tagrec_jax.data.tables import read_tables, write_tables
 from tagrec_jax.data.vocab import Vocabulary
 
 VERSION = 4
 """Of the layout on disk."""
+
+REJECTIONS = "rejections.jsonl"
+"""Where there are any: file, line, field, reason and what was found."""
 
 _MANIFEST = "dataset.json"
 _SUMS = "SHA256SUMS"
@@ -38,11 +43,18 @@ _TOKENIZER = ".tokenizer.json"
 _AGAIN = "delete the folder, it will be prepared again"
 
 
-def write(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
+def write(
+  dataset: Dataset,
+  folder: str | os.PathLike[str],
+  rejections: Sequence[Rejection] = (),
+) -> None:
   """Writes a data set to a folder that does not exist yet.
 
   The folder appears at once and complete. Where another process was quicker
   with the same data set, its folder is kept.
+
+  Args:
+    rejections: rows that were refused, for those who mend the files.
 
   Raises:
     StorageError: if it cannot be written, or the folder holds something else.
@@ -56,6 +68,7 @@ def write(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
     building.mkdir()
     write_tables(dataset, building)
     _write_large(dataset, building)
+    _write_rejections(rejections, building / REJECTIONS)
     (building / _MANIFEST).write_text(
       json.dumps(_manifest(dataset), indent=1), encoding="ascii"
     )
@@ -139,6 +152,14 @@ def _write_large(dataset: Dataset, folder: pathlib.Path) -> None:
     if encoding.tokenizer:
       path = begin.with_suffix(_TOKENIZER)
       path.write_text(encoding.tokenizer, encoding="utf-8", newline="")
+
+
+def _write_rejections(
+  rejections: Sequence[Rejection], path: pathlib.Path
+) -> None:
+  if rejections:
+    lines = [json.dumps(dataclasses.asdict(one)) + "\n" for one in rejections]
+    path.write_text("".join(lines), encoding="ascii")
 
 
 def _read_large(begin: pathlib.Path) -> dict[str, Any]:

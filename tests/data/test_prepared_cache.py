@@ -14,7 +14,11 @@ import tagrec_jax.data.prepare as prepare_module
 from tagrec_jax.core.errors import StorageError, UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.dataset import Dataset
-from tagrec_jax.data.prepare import open_or_prepare, prepare
+from tagrec_jax.data.prepare import (
+  from_cleaned,
+  open_or_prepare,
+  prepare,
+)
 from tagrec_jax.data.records import Event
 
 
@@ -145,13 +149,13 @@ def test_damaged_data_is_not_replaced_in_silence(lines, kept, tmp_path):
 
 
 def test_another_process_may_be_quicker(lines, kept, tmp_path, monkeypatch):
-  def prepare_while_another_does(source, checked):
+  def make_while_another_does(name, cleaned, checked):
     monkeypatch.undo()
-    others.append(open_or_prepare(source, checked))
-    return prepare(source, checked)
+    others.append(open_or_prepare(lines, checked))
+    return from_cleaned(name, cleaned, checked)
 
   others: list[Dataset] = []
-  monkeypatch.setattr(prepare_module, "prepare", prepare_while_another_does)
+  monkeypatch.setattr(prepare_module, "from_cleaned", make_while_another_does)
   dataset = open_or_prepare(lines, kept())
   assert [other.fingerprint for other in others] == [dataset.fingerprint]
   assert len(prepared_folders(tmp_path)) == 1

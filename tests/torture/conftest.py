@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.data.conftest import data_settings
+
+__all__ = ["data_settings"]  # a fixture of theirs too
+
 
 @pytest.fixture
 def trials(request: pytest.FixtureRequest) -> Callable[[int], None]:
