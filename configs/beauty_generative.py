@@ -24,9 +24,13 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.name = "beauty_generative"
   config.model.memory_weight = 0.0
   config.model.decoder = "sequence"
+  config.model.dropout = 0.3
   config.model.beams = 64
   config.model.code_vectors = ("events", "tags")
   config.objective.items = "softmax"
+  config.train.steps = 8000
+  config.train.evaluate_every = 2000
+  config.checkpoint.save_every = 2000
 
   if variant == "tiny":
     base.shrink(config)

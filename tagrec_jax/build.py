@@ -295,6 +295,10 @@ def model(checked: Settings, prepared: Dataset) -> Task:
       encoders=encoders,
       history=HISTORY_ENCODERS[checked.model.history],
     )
+  if checked.task == "tag_item" and written:
+    from tagrec_jax.tasks.write_tags import WriteTags
+
+    return WriteTags(checked, prepared, encoders=encoders)
   if checked.task == "tag_item":
     from tagrec_jax.tasks.tag_item import TagItem
 

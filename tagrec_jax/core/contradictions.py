@@ -1,4 +1,4 @@
-"""Settings that cannot be had together where answers are written."""
+"""Settings that cannot be had together."""
 
 from __future__ import annotations
 
@@ -19,13 +19,6 @@ def check_sequence(settings: Settings) -> None:
   model = settings.model
   if model.decoder != "sequence":
     return
-  if settings.task != "next_item":
-    raise UserError(
-      "config.model.decoder",
-      f"found 'sequence' with the task '{settings.task}'",
-      "'ranking'",
-      "set config.model.decoder='ranking'",
-    )
   of_items = settings.task == "next_item"
   for key, found, wanted in (
     *_of_all(settings),
@@ -37,6 +30,41 @@ def check_sequence(settings: Settings) -> None:
         f"found {found!r} with config.model.decoder='sequence'",
         repr(wanted),
         f"set config.{key}={wanted!r}, or config.model.decoder='ranking'",
+      )
+
+
+def check_posts(settings: Settings) -> None:
+  """What posts do not read must be as in configs/base.py, and the reverse.
+
+  Raises:
+    UserError: naming the first key that would have no effect.
+  """
+  model, objective = settings.model, settings.objective
+  if settings.task != "tag_post":
+    if "id" in model.person:
+      raise UserError(
+        "config.model.person",
+        f"found 'id' with the task '{settings.task}'",
+        "classes of people, as a history tells who asks",
+        "leave it out",
+      )
+    return
+  for key, found, wanted in (
+    ("objective.items_weight", objective.items_weight, 0.0),
+    ("objective.tags", objective.tags, "multilabel_softmax"),
+    ("objective.propensity_weight", objective.propensity_weight, 0.0),
+    ("objective.label_smoothing", objective.label_smoothing, 0.0),
+    ("model.decoder", model.decoder, "ranking"),
+    ("model.ages", model.ages, False),
+    ("model.memory_weight", model.memory_weight, 0.0),
+    ("optimizer.tables", settings.optimizer.tables, "dense"),
+  ):
+    if found != wanted:
+      raise UserError(
+        f"config.{key}",
+        f"found {found!r} with the task 'tag_post'",
+        repr(wanted),
+        f"set config.{key}={wanted!r}",
       )
 
 

@@ -13,11 +13,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.decoding import topk
 from tagrec_jax.decoding.topk import NEVER
+from tagrec_jax.layers.noise import mix
+
+_SPARE = 4
+"""Times the beam that is looked at for sets that are the same."""
 
 State = Any
 """What the model remembers of each beam: a pytree of arrays [B, W, ...]."""
@@ -69,6 +73,7 @@ def beam_search(
   end: int | None = None,
   allowed: Allowed | None = None,
   length_power: float = 0.0,
+  sets: bool = False,
 ) -> Found:
   """The sequences of highest probability that a beam of this width meets.
 
@@ -89,6 +94,9 @@ def beam_search(
       `length` tokens.
     allowed: None lets everything follow everything. It rules the end too.
     length_power: 0 prefers short sequences; 1 compares means.
+    sets: beams that hold the same tokens in another order become one, which
+      has the sum of their probabilities and goes on from the likelier order.
+      So a set of many tokens, which has many orders, is not overlooked.
   """
   shape = (rows, width)
   nothing = Found(
@@ -102,7 +110,9 @@ def beam_search(
 
   def goes_on(loop: _Loop) -> Array:
     # A probability only falls: what cannot enter the list now never will.
-    hope_B = normal(loop.live.scores_BW, length).max(axis=1)
+    live_BW = loop.live.scores_BW
+    hope_B = jax.nn.logsumexp(live_BW, axis=1) if sets else live_BW.max(axis=1)
+    hope_B = normal(hope_B, length)
     worst_B = loop.ended.scores_BW.min(axis=1)
     return (loop.place < length) & (hope_B > worst_B).any()
 
@@ -119,7 +129,7 @@ def beam_search(
       now_BW = normal(total_BWV[:, :, end], place + 1)
       ended = _best(_joined(ended, Found(live.tokens_BWT, now_BW)), width)
       total_BWV = total_BWV.at[:, :, end].set(NEVER)
-    live, parents_BW = _extended(live, total_BWV, place)
+    live, parents_BW = _extended(live, total_BWV, place, sets)
     state = jax.tree.map(lambda leaf: _rows_of(leaf, parents_BW), state)
     return _Loop(place + 1, live, ended, state)
 
@@ -136,11 +146,13 @@ def beam_search(
 
 
 def _extended(
-  live: Found, total_BWV: Float[Array, "B W V"], place: Array
+  live: Found, total_BWV: Float[Array, "B W V"], place: Array, sets: bool
 ) -> tuple[Found, Int[Array, "B W"]]:
   """The best W continuations in the order of tokens, and what they continue."""
   rows, width, size = total_BWV.shape
   flat_BX = total_BWV.reshape(rows, width * size)
+  if sets:
+    flat_BX = _merged(live, flat_BX, _SPARE * width)
   places_BW, scores_BW = _kept(flat_BX, width)
   gone_BW = scores_BW == NEVER
   parents_BW = jnp.where(gone_BW, 0, places_BW // size)
@@ -148,6 +160,47 @@ def _extended(
   tokens_BWT = _rows_of(live.tokens_BWT, parents_BW)
   tokens_BWT = tokens_BWT.at[:, :, place].set(written_BW)
   return Found(tokens_BWT, scores_BW), parents_BW
+
+
+def _merged(
+  live: Found, flat_BX: Float[Array, "B X"], most: int
+) -> Float[Array, "B X"]:
+  """Of continuations to one set the best has the score of all, others none.
+
+  Args:
+    flat_BX: scores of beams and what they may go on with, X = W · V.
+    most: continuations looked at, the best; all others are dropped.
+  """
+  width, every = live.scores_BW.shape[1], flat_BX.shape[1]
+  places_BK, scores_BK = _kept(flat_BX, min(most, every))
+  inside_BK = jnp.minimum(places_BK, every - 1)
+  size = every // width
+  written_BW2 = _number(live.tokens_BWT).sum(axis=2, dtype=jnp.uint32)
+  name_BK2 = _rows_of(written_BW2, inside_BK // size)
+  name_BK2 = name_BK2 + _number(inside_BK % size)
+  same_BKK = (name_BK2[:, :, None] == name_BK2[:, None]).all(axis=-1)
+  total_BK = jax.nn.logsumexp(
+    jnp.where(same_BKK, scores_BK[:, None], NEVER), axis=2
+  )
+  before_KK = jnp.arange(scores_BK.shape[1])
+  before_KK = before_KK[None] < before_KK[:, None]
+  equal_BKK = scores_BK[:, None] == scores_BK[:, :, None]
+  better_BKK = (scores_BK[:, None] > scores_BK[:, :, None]) | (
+    equal_BKK & before_KK[None]
+  )
+  best_BK = ~(same_BKK & better_BKK).any(axis=2)
+  total_BK = jnp.where(best_BK & (scores_BK > NEVER), total_BK, NEVER)
+  rows_B1 = jnp.arange(len(flat_BX))[:, None]
+  none_BX = jnp.full(flat_BX.shape, NEVER)
+  return none_BX.at[rows_B1, places_BK].set(total_BK, mode="drop")
+
+
+def _number(tokens: Int[Array, "*any"]) -> UInt32[Array, "*any 2"]:
+  """64 bits for each token; a set is named by their sum, 0 for padding."""
+  seeds_2 = jnp.array([0x9E3779B9, 0x7F4A7C15], jnp.uint32)
+  bits = mix(tokens[..., None].astype(jnp.uint32) * jnp.uint32(0x9E3779B1))
+  seeds = seeds_2.reshape((1,) * tokens.ndim + (2,))
+  return jnp.where(tokens[..., None] < 0, jnp.uint32(0), mix(bits + seeds))
 
 
 def _joined(one: Found, other: Found) -> Found:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt32
 
 
-def _mix(bits: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+def mix(bits: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
   """The finaliser of MurmurHash3: every input bit moves every output bit."""
   bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B)
   bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
@@ -35,7 +35,7 @@ class Noise:
 
   def __init__(self, key: Array, shard: Array | int = 0):
     data = jax.random.key_data(key).astype(jnp.uint32)
-    self._seed = _mix(data[0] + jnp.uint32(0x9E3779B9) * data[1])
+    self._seed = mix(data[0] + jnp.uint32(0x9E3779B9) * data[1])
     self._shard = jnp.asarray(shard, jnp.uint32)
     self._site = 0
 
@@ -52,10 +52,10 @@ class Noise:
 
   def _bits(self, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     self._site += 1
-    seed = _mix(self._seed + jnp.uint32(self._site * 0x9E3779B1 % 2**32))
+    seed = mix(self._seed + jnp.uint32(self._site * 0x9E3779B1 % 2**32))
     size = math.prod(shape)
     place = jax.lax.iota(jnp.uint32, size) + self._shard * jnp.uint32(size)
-    return _mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(shape)
+    return mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(shape)
 
 
 def dropout(

@@ -26,7 +26,7 @@ Batch = Mapping[str, Array]
 
 
 class CodeTable(nnx.Module):
-  """Vectors of codes to be read, and others to be asked for, at each level.
+  """A vector for each code of each level, to be read and to be asked for.
 
   Args:
     levels, size: L levels of K codes.
@@ -35,8 +35,7 @@ class CodeTable(nnx.Module):
   def __init__(self, levels: int, size: int, width: int, rngs: nnx.Rngs):
     self.shape = (levels, size, width)
     rows = levels * size
-    self.read = param.table(rows, width, ("vocabulary", "embed"), rngs)
-    self.asked = param.table(rows, width, ("vocabulary", "embed"), rngs)
+    self.table = param.table(rows, width, ("vocabulary", "embed"), rngs)
     self.bias = param.zeros((rows,), ("vocabulary",))
 
   def vectors(
@@ -44,14 +43,14 @@ class CodeTable(nnx.Module):
   ) -> Float[Array, "*any D"]:
     """Of codes of these levels, `level` as `codes` or one for all of them."""
     rows = jnp.where(codes >= 0, codes + level * self.shape[1], UNKNOWN)
-    return lookup(self.read[...], rows)
+    return lookup(self.table[...], rows)
 
   def scores(self, y_BTLD: Float[Array, "B T L D"]) -> Float[Array, "B T L K"]:
     """The logits of all codes at each level."""
     scores_BTLK = jnp.einsum(
       "BTLD,LKD->BTLK",
       y_BTLD,
-      self.asked[...].reshape(self.shape).astype(y_BTLD.dtype),
+      self.table[...].reshape(self.shape).astype(y_BTLD.dtype),
       preferred_element_type=jnp.float32,
     )
     return scores_BTLK + self.bias[...].reshape(1, 1, *self.shape[:2])
@@ -60,7 +59,7 @@ class CodeTable(nnx.Module):
     self, y_BWD: Float[Array, "B W D"], level: Int[Array, ""]
   ) -> Float[Array, "B W K"]:
     """Those of one level."""
-    asked_KD = self.asked[...].reshape(self.shape)[level].astype(y_BWD.dtype)
+    asked_KD = self.table[...].reshape(self.shape)[level].astype(y_BWD.dtype)
     scores_BWK = jnp.einsum(
       "BWD,KD->BWK", y_BWD, asked_KD, preferred_element_type=jnp.float32
     )
@@ -85,7 +84,9 @@ class ItemWriter(nnx.Module):
   """History, moment and person in, codes of the next product out.
 
   The memory of a position is what the history encoder made of all events up to
-  it; the interest there begins the sequence.
+  it; the interest there begins the sequence. Events are read with the codes of
+  their products: what is learned of codes that were taken serves those to be
+  written.
 
   Args:
     levels, size: of codes, see `CodeTable`.
@@ -115,6 +116,19 @@ class ItemWriter(nnx.Module):
     )
     self.codes = CodeTable(levels, size, settings.width, rngs)
     self.decoder = SequenceDecoder(settings, rngs)
+
+  def vectors(
+    self,
+    product: Mapping[str, Array],
+    codes_CL: Int[Array, "C L"],
+    noise: Noise | None = None,
+  ) -> Float[Array, "C D"]:
+    """What events are read by: see `ProductEncoder.vectors`, and codes."""
+    vectors_CD = self.reader.products.vectors(product, noise)
+    levels_1L = jnp.arange(codes_CL.shape[1])[None]
+    levels_CL = jnp.broadcast_to(levels_1L, codes_CL.shape)
+    read_CD = self.codes.vectors(codes_CL, levels_CL).sum(axis=1)
+    return vectors_CD + read_CD[: len(vectors_CD)]
 
   def __call__(
     self,

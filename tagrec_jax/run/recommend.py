@@ -12,8 +12,10 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.sources.folder import read_items
 from tagrec_jax.data.sources.rows import good
+from tagrec_jax.decoding.constraints import Constraints
 from tagrec_jax.run import trained
 from tagrec_jax.run.calibration import calibrated
+from tagrec_jax.run.measure import Asker
 from tagrec_jax.run.trained import Trained
 from tagrec_jax.serving.answers import Recommender
 from tagrec_jax.serving.products import ProductTagger
@@ -23,6 +25,7 @@ from tagrec_jax.serving.requests import (
   read_history,
   read_requests,
 )
+from tagrec_jax.tasks.write_tags import WriteTags
 
 
 def recommend(
@@ -76,8 +79,13 @@ def _tag(
   """
   items = list(good(read_items(products)))
   rule = None if k else calibrated(run.settings, run.dataset, run.scores)
+  scores = run.scores
+  if isinstance(run.model, WriteTags):
+    tags = run.dataset.all_tags.ids
+    rules = Constraints.of(tags, allowed=allowed, exclusive=exclusive)
+    scores = Asker(run.model.under(rules)).of(run.params)
   tagger = ProductTagger(
-    run.scores,
+    scores,
     run.dataset,
     run.settings,
     allowed=allowed,

@@ -36,12 +36,15 @@ class Trained:
     settings, dataset: of the run.
     scores: the model with its parameters, as it is asked.
     step: that the parameters are of.
+    model, params: the two apart.
   """
 
   settings: Settings
   dataset: Dataset
   scores: Scores
   step: int
+  model: Task
+  params: dict[str, Any]
 
 
 def load(workdir: str, which: str = "best") -> Trained:
@@ -62,7 +65,7 @@ def load(workdir: str, which: str = "best") -> Trained:
   params, meta = restore_params(folder, model, which)
   check(meta, dataset)
   scores = Asker(model).of(params)
-  return Trained(settings, dataset, scores, meta["step"])
+  return Trained(settings, dataset, scores, meta["step"], model, params)
 
 
 def restore_params(

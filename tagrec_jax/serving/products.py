@@ -63,7 +63,8 @@ class ProductTagger:
       k: the most tags of an answer.
 
     Yields:
-      {"item": id, "title", "tags": [{"tag", "score"}]}.
+      {"item": id, "title", "tags": [{"tag", "score"}]}; of a model that writes
+      sets also the "probability" of the best one.
     """
     size = min(len(items), self._settings.evaluation.batch_people)
     if not size:
@@ -75,10 +76,15 @@ class ProductTagger:
       batch_products=size,
     )
     for batch in batches:
-      ids_BK, scores_BK = self._best(self._scores(batch)["tags"], k)
+      found = self._scores(batch)
+      ids_BK, scores_BK = self._best(found["tags"], k)
       for place, row in enumerate(batch["question"]):
-        if row != UNKNOWN:
-          yield self._write(items[row], ids_BK[place], scores_BK[place])
+        if row == UNKNOWN:
+          continue
+        answer = self._write(items[row], ids_BK[place], scores_BK[place])
+        if "probability" in found:
+          answer["probability"] = round(float(found["probability"][place]), 4)
+        yield answer
 
   def _best(self, scores_BC: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Tags and their scores; UNKNOWN where the list has ended."""

@@ -77,5 +77,8 @@ class Task(Protocol):
   def scores(
     self, ready: Any, batch: Mapping[str, Array], /
   ) -> dict[str, Array]:
-    """target → scores [B, C], given what `prepare` made."""
+    """target → scores [B, C], given what `prepare` made.
+
+    A task may tell more of each question under other names.
+    """
     ...

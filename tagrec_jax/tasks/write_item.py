@@ -56,7 +56,8 @@ class WriteItem:
     codes_CL = dataset.product[CODES]
     self._num_items = dataset.spec.num_items
     self._beams = settings.model.beams
-    self._codes_CL = jnp.asarray(codes_CL[: self._num_items])
+    self._every_CL = jnp.asarray(codes_CL)
+    self._codes_CL = self._every_CL[: self._num_items]
     size, levels = int(codes_CL.max()) + 1, codes_CL.shape[1]
     # New products cannot be right while training, so they do not compete then.
     self._trained = Trie.of(codes_CL[: self._num_items], size)
@@ -103,8 +104,8 @@ class WriteItem:
     model = self._model(params)
     product = {n: v[: self._num_items] for n, v in self._product.items()}
     # Every device encodes the same products, so it needs the same noise.
-    vectors = model.reader.products.vectors(
-      product, Noise(jax.random.fold_in(key, 1))
+    vectors = model.vectors(
+      product, self._codes_CL, Noise(jax.random.fold_in(key, 1))
     )
     next_BT = batch["target_ids"]
     counted_BT = (next_BT >= 0) & (next_BT < self._num_items)
@@ -119,7 +120,7 @@ class WriteItem:
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the vectors of all products."""
     model = self._model(params)
-    return params, model.reader.products.vectors(self._product)
+    return params, model.vectors(self._product, self._every_CL)
 
   def scores(
     self, ready: Ready, batch: Batch

@@ -17,7 +17,6 @@ from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.records import Item
 from tagrec_jax.data.sources.storefront import Storefront
-from tagrec_jax.data.spec import CODES
 from tagrec_jax.models.codes import with_codes
 from tagrec_jax.objectives.written import code_loss
 from tagrec_jax.run import trained
@@ -68,7 +67,7 @@ def test_a_beam_as_wide_as_the_catalogue_knows_all_probabilities(dataset):
   def log_probability(entry):
     """Of one product, by teacher forcing under the trie of all."""
     model = task._model(params)
-    codes_L = task._every_codes[entry]
+    codes_L = task._every_CL[entry]
     shape = (*batch["history_ids"].shape, len(codes_L))
     codes_BTL = jnp.broadcast_to(codes_L[None, None], shape)
     logits = model(batch, ready[1], codes_BTL)
@@ -82,7 +81,6 @@ def test_a_beam_as_wide_as_the_catalogue_knows_all_probabilities(dataset):
     rows = jnp.arange(shape[0])
     return jax.vmap(one)(rows, batch["last"])
 
-  task._every_codes = jnp.asarray(dataset.product[CODES])
   wanted = np.stack([log_probability(c) for c in range(size)], axis=1)
   np.testing.assert_allclose(found - np.log(size), wanted, atol=2e-4)
 

@@ -83,9 +83,29 @@ class ProductEncoder(nnx.Module):
       return self._encode(inputs, noise)
     return _in_parts(lambda part: self._encode(part, None), inputs)
 
+  def memory(
+    self, product: Mapping[str, Array], noise: Noise | None = None
+  ) -> tuple[Float[Array, "B D"], Tokens]:
+    """The vectors of some products, and the tokens of all their features.
+
+    Args:
+      product: feature → array [B, ...]; without 'id'.
+    """
+    features = self._features({n: product[n] for n in self.names}, noise)
+    tokens = Tokens(
+      jnp.concatenate([f.values_NSD for f in features], axis=1),
+      jnp.concatenate([f.there_NS for f in features], axis=1),
+    )
+    return self.fusion(features, noise), tokens
+
   def _encode(
     self, inputs: Mapping[str, Any], noise: Noise | None
   ) -> Float[Array, "C D"]:
+    return self.fusion(self._features(inputs, noise), noise)
+
+  def _features(
+    self, inputs: Mapping[str, Any], noise: Noise | None
+  ) -> list[Tokens]:
     features = []
     if ID in inputs:
       rows_CD, there_C = inputs[ID]
@@ -94,7 +114,7 @@ class ProductEncoder(nnx.Module):
       features.append(encoder(inputs[name], noise))
     if noise is not None and self.rate:
       features = [_missing_at_times(f, self.rate, noise) for f in features]
-    return self.fusion(features, noise)
+    return features
 
 
 def _missing_at_times(feature: Tokens, rate: float, noise: Noise) -> Tokens:
