@@ -51,7 +51,8 @@ def settings(config: flags.FlagHolder) -> Settings:
 
 
 def _told(error: Exception) -> UserError:
-  text = str(error)
+  # Of a KeyError the text is quoted once more.
+  text = str(error.args[0] if isinstance(error, KeyError) else error)
   if "Traceback" in text:  # of the config file
     return UserError("--config", _last_line(error), "", "correct the file")
   return UserError("flags", " ".join(text.split()), "", "see --help")

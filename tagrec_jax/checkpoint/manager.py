@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,8 +67,9 @@ class Checkpoints:
       step: reader.score_of(self._folder, step)
       for step in reader.list_steps(self._folder)
     }
-    # It logs the trace of every error it also raises.
-    logging.getLogger("absl").addFilter(_is_news)
+    # It logs the trace of every error it also raises, and asyncio once more.
+    for name in ("absl", "asyncio"):
+      logging.getLogger(name).addFilter(_is_news)
     self._saver = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
     self._thread = concurrent.futures.ThreadPoolExecutor(1)
     self._publishing: concurrent.futures.Future[None] | None = None
@@ -191,6 +193,8 @@ class Checkpoints:
   def _failed(self, step: int, error: Exception) -> StorageError:
     shutil.rmtree(self._unfinished, ignore_errors=True)
     reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+      reason = error.strerror
     if number := re.search(r"os_error_code='(\d+)'", reason):  # of tensorstore
       reason = os.strerror(int(number[1]))
     return StorageError(
@@ -253,4 +257,8 @@ class Checkpoints:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-  return record.levelno != logging.ERROR or "orbax" not in record.pathname
+  if record.levelno != logging.ERROR:
+    return True
+  trace = record.exc_info[2] if record.exc_info else None
+  files = [frame.filename for frame in traceback.extract_tb(trace)]
+  return not any("orbax" in path for path in (record.pathname, *files))

@@ -76,7 +76,7 @@ def new_meta(
 
 
 def check_format(meta: Meta, where: str) -> None:
-  """Raises UserError for a checkpoint of a later version of this code."""
+  """Raises UserError for one of a later version, or read otherwise today."""
   if meta["format"] > FORMAT:
     version = meta["versions"].get("tagrec_jax", "a later version")
     raise UserError(
@@ -84,6 +84,13 @@ def check_format(meta: Meta, where: str) -> None:
       f"written by tagrec_jax {version} in format {meta['format']}",
       f"format {FORMAT} or older",
       "upgrade tagrec_jax",
+    )
+  if leaf := meta["unreadable"]:
+    raise UserError(
+      where,
+      f"written in format {meta['format']}, when {leaf} was used otherwise",
+      f"format {FORMAT}",
+      "train anew, or use the tagrec_jax that versions.json names",
     )
 
 

@@ -13,41 +13,45 @@ from typing import Any
 from tagrec_jax.core.recorded import complete
 
 FORMAT = 2
-"""Of the folder and of the meta; raised when older readers would fail.
+"""Of the folder and of the meta; raised when older readers would fail, and when
+a leaf of the same name would mean something else.
 
-1: until 2026-11-25 parameters had other names, and nothing was said of which
-part of the data is which. 2: as today.
+1: until 2026-11-28. Some parameters had other names, nothing was said of which
+part of the data is which, and sets, words and numbers of products were read
+otherwise. 2: as today.
 """
-
-ID = "id"
 
 _RENAMED = (
   (re.compile(r"\b(decoders\.\d+)\.own\."), r"\1.catalogue."),
   (re.compile(r"\bproducts\.special$"), "events.special"),
 )
-_CONTENT = "products.content."
+# Tables of sets, words and classes, and maps of numbers.
+_READ_OTHERWISE = re.compile(
+  r"\bproducts\.content\.(\D[^.]*\.(table|map\.)|\d+\.embed\.)"
+)
 
 
 def migrated(meta: Mapping[str, Any]) -> dict[str, Any]:
   """A meta of any older format in today's.
 
   Its member 'stored' holds today's name → the name in the files, for those
-  leaves whose names differ.
+  leaves whose names differ; 'unreadable' a leaf that no longer means the same,
+  or ''.
   """
   new = dict(meta)
   new["config"] = complete(meta["config"])
-  new["stored"] = {}
+  new["stored"], new["unreadable"] = {}, ""
   if meta["format"] == 1:
-    features = new["config"].get("model", {}).get("product", ())
-    names = {old: _renamed(old, features) for old in meta["tree"]}
+    names = {old: _renamed(old) for old in meta["tree"]}
     new["stored"] = {n: old for old, n in names.items() if n != old}
     new["tree"] = {names[old]: kind for old, kind in meta["tree"].items()}
+    changed = (name for name in names if _READ_OTHERWISE.search(name))
+    new["unreadable"] = next(changed, "")
     new["parts"] = {}
-    new["format"] = FORMAT
   return new
 
 
-def _renamed(leaf: str, features: list[str]) -> str:
+def _renamed(leaf: str) -> str:
   """What a leaf of format 1 is called today.
 
   Checkpoints of format 1 were written while names were changed: one that is
@@ -55,9 +59,4 @@ def _renamed(leaf: str, features: list[str]) -> str:
   """
   for pattern, name in _RENAMED:
     leaf = pattern.sub(name, leaf)
-  before, found, rest = leaf.partition(_CONTENT)
-  content = [name for name in features if name != ID]
-  for number, name in enumerate(content):
-    if found and rest.startswith(f"{name}."):
-      return f"{before}{found}{number}.embed{rest.removeprefix(name)}"
   return leaf

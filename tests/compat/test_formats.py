@@ -2,7 +2,7 @@
 
 Each folder holds a run as it was left: `shop/` that it read, `run/`, and
 `answer.jsonl`, what the code of that day recommended. format_1: written on
-2026-11-24 by commit ec16385.
+2026-11-24 by commit ec16385. A folder without an answer is refused today.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ import pytest
 from configs import base
 from tagrec_jax import build
 from tagrec_jax.checkpoint import manifest, reader
+from tagrec_jax.checkpoint.meta import Identity, check_identity
 from tagrec_jax.checkpoint.migrate import FORMAT, migrated
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.recorded import LATER, complete
+from tagrec_jax.data.fingerprint import parts
 from tagrec_jax.run.recommend import recommend
 from tagrec_jax.run.train import train
 from tagrec_jax.run.trained import read_settings
 from tagrec_jax.training.run_folder import RunFolder
+from tests.data.made import make_dataset
 
 HERE = pathlib.Path(__file__).parent
-FORMATS = sorted(path.name for path in HERE.glob("format_*"))
+FORMATS = sorted(path.parent.name for path in HERE.glob("*/answer.jsonl"))
 
 
 @pytest.fixture(params=FORMATS)
@@ -41,7 +44,6 @@ def old(request, tmp_path):
   return tmp_path / "old"
 
 
-@pytest.mark.case(20)
 def test_an_old_run_answers_as_it_did(old, capsys):
   recommend(str(old / "run"), person="p3", targets=("items", "tags"), top_k="5")
   answer = json.loads(capsys.readouterr().out)
@@ -52,7 +54,6 @@ def test_an_old_run_answers_as_it_did(old, capsys):
       assert {key: found[key] for key in one} == one
 
 
-@pytest.mark.case(20)
 def test_training_goes_on_from_it_once_the_data_are_accepted(old, capsys):
   settings = read_settings(RunFolder(old / "run"))
   longer = dataclasses.replace(settings.train, steps=6, log_every=1)
@@ -69,20 +70,49 @@ def test_training_goes_on_from_it_once_the_data_are_accepted(old, capsys):
   assert "going on from the checkpoint of step 4" in said
 
 
-@pytest.mark.case(20)
 def test_nothing_of_it_is_changed(old):
   path = old / "run" / "checkpoints" / "4"
   meta = reader.load_meta(path)
-  assert meta["format"] == FORMAT
   assert meta["stored"]["params.events.special"] == "params.products.special"
   assert manifest.find_fault(path) == ""
+
+
+def test_what_changed_in_the_data_is_told():
+  data = make_dataset([4, 5])
+  other = dataclasses.replace(data, train_ends=data.train_ends - 1)
+  longer = make_dataset([4, 6])
+  before, after = (
+    Identity({}, {}, name, (), {}, parts(of))
+    for name, of in (("one", data), ("two", longer))
+  )
+  meta = migrated({"format": FORMAT, **before.plain()})
+  with pytest.raises(UserError) as error:
+    check_identity(meta, after, "checkpoint of step 4")
+  assert "events of the data were 9 (" in str(error.value)
+  assert " and are 10 (" in str(error.value)
+  assert "--allow_changes" in str(error.value)
+  assert parts(data).keys() == parts(other).keys()
+  differ = [
+    name for name in parts(data) if parts(data)[name] != parts(other)[name]
+  ]
+  assert differ == ["splits"]
+
+
+def test_what_would_mean_something_else_is_refused():
+  folder = HERE / "format_1_content" / "run" / "checkpoints"
+  with pytest.raises(UserError) as error:
+    reader.read_meta(folder, 4)
+  assert str(error.value).startswith(
+    "checkpoint of step 4: written in format 1, when params.products.content."
+  )
+  assert "was used otherwise, expected format 2" in str(error.value)
 
 
 def test_what_is_of_today_stays():
   meta = {
     "format": 1,
-    "config": {"model": {"product": ["id", "tags"]}},
-    "tree": {"params.products.content.0.embed.table": "float32[2,2]"},
+    "config": {"model": {"product": ["id", "ngrams"]}},
+    "tree": {"params.products.content.0.rows": "float32[2,2]"},
   }
   assert migrated(meta)["tree"] == meta["tree"]
   assert migrated(meta)["stored"] == {}

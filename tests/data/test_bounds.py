@@ -30,7 +30,6 @@ def test_what_is_right_passes():
   check_rows(POSTS)
 
 
-@pytest.mark.case(28)
 @pytest.mark.parametrize("value", [-2, 4, 2**31 - 1])
 def test_a_product_that_does_not_exist(value):
   data = with_events(items=changed(POSTS.events.items, value))
@@ -41,7 +40,6 @@ def test_a_product_that_does_not_exist(value):
   )
 
 
-@pytest.mark.case(28)
 def test_a_number_of_64_bits_is_not_cut():
   items = changed(POSTS.events.items, 2**40 + 3, np.int64)
   with pytest.raises(UserError, match=f"found {2**40 + 3} at 1"):
@@ -50,7 +48,6 @@ def test_a_number_of_64_bits_is_not_cut():
     check_rows(with_events(items=items.astype(float)))
 
 
-@pytest.mark.case(28)
 @pytest.mark.parametrize(
   ("kind", "size", "good"),
   [
@@ -70,7 +67,6 @@ def test_classes_of_people(kind, size, good):
     check_rows(data)
 
 
-@pytest.mark.case(28)
 def test_tags_of_posts():
   tags = dataclasses.replace(
     POSTS.events.posted, values=changed(POSTS.events.posted.values, 6)

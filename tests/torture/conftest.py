@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.data.conftest import data_settings
+from tests.training.conftest import tiny
 
-__all__ = ["data_settings"]  # a fixture of theirs too
+__all__ = ["data_settings", "tiny"]  # fixtures of theirs too
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 Run: python -m pytest -p tests.torture.plugin -m case
 
-A test of several trials counts them in the mark, `case(1, trials=20)`, or with
-the fixture `trials`; the fixture `told` takes what a user is told.
+It marks the tests that cases.py names. A test of several trials counts them
+with the fixture `trials`; the fixture `told` takes what a user is told.
 """
 
 from __future__ import annotations
@@ -44,11 +44,16 @@ _counts: dict[int, collections.Counter[str]] = collections.defaultdict(
 _told: dict[int, dict[str, str]] = collections.defaultdict(dict)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-  for mark in item.iter_markers("case"):
-    item.user_properties.append(("case", mark.args[0]))
-    if "trials" in mark.kwargs:
-      item.user_properties.append(("trials", mark.kwargs["trials"]))
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  cases = collections.defaultdict(list)
+  for number, case in CASES.items():
+    for test in case.tests:
+      cases[test].append(number)
+  for item in items:
+    for number in cases[item.nodeid.partition("[")[0]]:
+      item.add_marker(pytest.mark.case)
+      item.user_properties.append(("case", number))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -66,7 +71,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-  if hasattr(session.config, "workerinput"):
+  config = session.config
+  if hasattr(config, "workerinput") or config.option.collectonly:
+    return
+  if missing := CASES.keys() - _counts.keys():
+    print(f"\n{PAGE} is not written: no test of cases {sorted(missing)} ran")
     return
   PAGE.write_text(_page(), encoding="utf-8")
   print(f"\nwrote {PAGE}")
@@ -100,7 +109,7 @@ def _conditions() -> str:
 def _row(number: int) -> str:
   found = _counts[number]
   survived = found["trials"] - found["lost"]
-  what = CASES[number]
+  what = CASES[number].what
   if found["skipped"]:
     what += f" ({found['skipped']} tests could not run there)"
   return (

@@ -23,6 +23,7 @@ from jax.sharding import PartitionSpec as P
 
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.checkpoint.meta import Identity
+from tagrec_jax.core.errors import one_line
 from tagrec_jax.core.settings import (
   OptimizerSettings,
   ShardingSettings,
@@ -125,4 +126,4 @@ def main(workdir, steps, process=None, port=None):
 
 
 if __name__ == "__main__":
-  main(pathlib.Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+  one_line(main)(pathlib.Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -6,15 +6,21 @@ reason that is counted, quarantined and shown, or the value that is read.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import tracemalloc
 
+import numpy as np
 import pytest
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data import store
 from tagrec_jax.data.clean import clean
+from tagrec_jax.data.pipeline import TrainBatches
 from tagrec_jax.data.prepare import open_or_prepare
+from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.sources.folder import Folder
+from tests.data.made import SETTINGS, make_dataset
 
 EVENTS = b"user_id,item_id,timestamp\n" + b"".join(
   b"p%d,%03d,%d\n" % (person, item, 1_700_000_000 + 60 * item)
@@ -53,7 +59,6 @@ PRICES = {
 }
 
 
-@pytest.mark.case(31)
 @pytest.mark.parametrize(("price", "reason"), PRICES.items())
 def test_prices(shop, told, price, reason):
   cleaned = shop(
@@ -79,7 +84,6 @@ CSV = {
 }
 
 
-@pytest.mark.case(32)
 @pytest.mark.parametrize("what", CSV)
 def test_csv(shop, told, what):
   row, reason = CSV[what]
@@ -94,10 +98,9 @@ def test_csv(shop, told, what):
   told(f"CSV: {what}", f"`{message}`")
 
 
-@pytest.mark.case(32)
 def test_csv_that_is_only_unusual(shop):
   cleaned = shop(
-    items_csv="\ufeffitem_id,title,tags\r\n00123,\"a, \"\"b\"\"\r\nc\",x|y\r\n"
+    items_csv='\ufeffitem_id,title,tags\r\n00123,"a, ""b""\r\nc",x|y\r\n'
     "123,other,x\r\n".encode()
   )
   assert cleaned.items["00123"].title == 'a, "b" c'
@@ -105,12 +108,11 @@ def test_csv_that_is_only_unusual(shop):
   assert not cleaned.rejections
 
 
-@pytest.mark.case(32)
 @pytest.mark.parametrize(
   ("header", "message"),
   [
     (b"item_id,title,title", "column 'title' twice"),
-    (b"item_id,titel", "column 'titel' is not known, expected 'title'"),
+    (b"item_id,titles", "column 'titles' is not known, expected 'title'"),
     (b"product,title", "expected a column 'item_id'"),
     (b"", "the file is empty"),
   ],
@@ -142,7 +144,6 @@ JSONL = {
 }
 
 
-@pytest.mark.case(34)
 @pytest.mark.parametrize("what", JSONL)
 def test_jsonl(shop, told, what):
   line, reason = JSONL[what]
@@ -173,7 +174,6 @@ EVENT_ROWS = {
 }
 
 
-@pytest.mark.case(30)
 @pytest.mark.parametrize("what", EVENT_ROWS)
 def test_events(shop, told, what):
   row, reason = EVENT_ROWS[what]
@@ -184,7 +184,6 @@ def test_events(shop, told, what):
   told(f"an event with {what}", f"`{message[:110]}`")
 
 
-@pytest.mark.case(28)
 def test_strange_ids_are_names_like_others(shop):
   ids = ["-1", "007", "7", str(2**31), str(2**40 + 3), "nan", "é", "1e5"]
   rows = "".join(f"p,{id},{1_700_000_000 + n}\n" for n, id in enumerate(ids))
@@ -193,10 +192,15 @@ def test_strange_ids_are_names_like_others(shop):
   assert set(cleaned.items) == set(ids)
 
 
-@pytest.mark.case(33)
 @pytest.mark.parametrize(
   "text",
-  ["👩‍👩‍👧 bag", "حقيبة حمراء", "e\u0301te\u0301", "zero\u200bwidth", "x" * 10**6],
+  [
+    "👩‍👩‍👧 bag",
+    "حقيبة حمراء",
+    "e\u0301te\u0301",
+    "zero\u200bwidth",
+    "x" * 10**6,
+  ],
   ids=["emoji", "rtl", "combining", "zero width", "a million letters"],
 )
 def test_texts(shop, text):
@@ -205,16 +209,15 @@ def test_texts(shop, text):
   title = once.items["000"].title
   assert 0 < len(title) <= 1000
   assert len(once.items["000"].description) <= 10_000
-  again = shop(items_jsonl=json.dumps({"item_id": "0", "title": title}).encode())
+  again = shop(
+    items_jsonl=json.dumps({"item_id": "0", "title": title}).encode()
+  )
   assert again.items["0"].title == title
 
 
-@pytest.mark.case(36)
 def test_only_bad_rows_stop_with_their_reasons(tmp_path, data_settings, told):
   rows = b"p,001,soon\n" * 30 + b",001,5\n" * 10 + b"p,002,6\n" * 10
-  (tmp_path / "events.csv").write_bytes(
-    b"user_id,item_id,timestamp\n" + rows
-  )
+  (tmp_path / "events.csv").write_bytes(b"user_id,item_id,timestamp\n" + rows)
   with pytest.raises(UserError) as error:
     clean(Folder(str(tmp_path)).read(), data_settings(max_bad_rows=0.1))
   said = str(error.value)
@@ -222,17 +225,16 @@ def test_only_bad_rows_stop_with_their_reasons(tmp_path, data_settings, told):
   assert "10 x user_id: missing" in said
   assert "\n" not in said
   begin = said.index("40 of 50")
-  told("most rows refused", f"`ERROR: events.csv: {said[begin:begin + 70]}...`")
+  told(
+    "most rows refused", f"`ERROR: events.csv: {said[begin : begin + 70]}...`"
+  )
 
 
-@pytest.mark.case(36)
 def test_refused_rows_are_kept_beside_the_data(tmp_path, data_settings, capsys):
   shop = tmp_path / "shop"
   shop.mkdir()
   (shop / "events.csv").write_bytes(EVENTS + b"p1,001,soon\n")
-  settings = data_settings(
-    folder=str(shop), cache_dir=str(tmp_path / "cache")
-  )
+  settings = data_settings(folder=str(shop), cache_dir=str(tmp_path / "cache"))
   for _ in range(2):  # made, then found
     open_or_prepare(Folder(str(shop)), settings)
     assert "what was refused: rejections.jsonl there" in capsys.readouterr().err
@@ -246,3 +248,20 @@ def test_refused_rows_are_kept_beside_the_data(tmp_path, data_settings, capsys):
       "found": "soon",
     }
   ]
+
+
+def test_a_million_events_of_one_person():
+  dataset = make_dataset([1_000_000, 5])
+  settings = dataclasses.replace(SETTINGS, max_history=8)
+  tracemalloc.start()
+  try:
+    batch = TrainBatches(dataset, settings)(0)
+    (asked,) = question_batches(dataset, dataset.test, settings, batch_people=2)
+    peak = tracemalloc.get_traced_memory()[1]
+  finally:
+    tracemalloc.stop()
+  assert batch["target_ids"].shape == (settings.batch_rows, settings.row_length)
+  # The shorter history first; then the newest 8 before the one asked for.
+  newest = np.arange(999_991, 999_999)
+  np.testing.assert_array_equal(asked["history_ids"][1], newest)
+  assert peak < 200 * 2**20

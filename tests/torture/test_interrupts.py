@@ -53,7 +53,6 @@ def train(settings, tmp_path):
   return go
 
 
-@pytest.mark.case(3)
 def test_while_data_are_prepared(
   settings, train, monkeypatch, tmp_path, capsys
 ):
@@ -77,7 +76,6 @@ def test_while_data_are_prepared(
 
 
 @pytest.mark.nightly
-@pytest.mark.case(3)
 def test_while_the_first_step_is_compiled(train, monkeypatch, tmp_path):
   with monkeypatch.context() as patch:
     patch.setattr(JitBackend, "train_steps", asking(JitBackend.train_steps, 1))
@@ -87,7 +85,6 @@ def test_while_the_first_step_is_compiled(train, monkeypatch, tmp_path):
 
 
 @pytest.mark.nightly
-@pytest.mark.case(3)
 def test_while_valid_is_asked(train, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(Measure, "one", asking(Measure.one, 1))
@@ -97,7 +94,6 @@ def test_while_valid_is_asked(train, monkeypatch):
 
 
 @pytest.mark.nightly
-@pytest.mark.case(3)
 def test_while_the_end_is_measured(train, monkeypatch, tmp_path):
   with monkeypatch.context() as patch:
     patch.setattr(Measure, "all", asking(Measure.all, 2))
@@ -109,7 +105,6 @@ def test_while_the_end_is_measured(train, monkeypatch, tmp_path):
   assert set(again.reports) == {"valid", "test"}
 
 
-@pytest.mark.case(3)
 def test_a_command_ends_in_one_line(capsys):
   @one_line
   def command():

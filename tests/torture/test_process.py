@@ -83,8 +83,6 @@ def ask_to_stop(workdir, step):
   return time.monotonic() - begin
 
 
-@pytest.mark.case(1)
-@pytest.mark.case(2)
 def test_killed_and_asked_to_stop_it_ends_the_same(wanted, tmp_path):
   kill_often(tmp_path, kills=1, seed=0)
   assert ask_to_stop(tmp_path, 40) < 30
@@ -93,16 +91,16 @@ def test_killed_and_asked_to_stop_it_ends_the_same(wanted, tmp_path):
 
 
 @pytest.mark.nightly
-@pytest.mark.case(1, trials=24)
-def test_killed_often_it_ends_the_same(wanted, tmp_path):
+def test_killed_often_it_ends_the_same(wanted, tmp_path, trials):
+  trials(24)
   kill_often(tmp_path, kills=24, seed=1)
   assert finish(tmp_path) == wanted
   check_folder(tmp_path)
 
 
 @pytest.mark.nightly
-@pytest.mark.case(2, trials=12)
-def test_asked_to_stop_often_it_ends_the_same(wanted, tmp_path):
+def test_asked_to_stop_often_it_ends_the_same(wanted, tmp_path, trials):
+  trials(12)
   chance = random.Random(2)
   for number in range(12):  # each time a little further
     ask_to_stop(tmp_path, number * 4 + chance.randrange(4))
@@ -111,7 +109,6 @@ def test_asked_to_stop_often_it_ends_the_same(wanted, tmp_path):
 
 
 @pytest.mark.nightly
-@pytest.mark.case(5)
 def test_all_processes_of_a_run_are_asked_at_once(wanted, tmp_path):
   with start(tmp_path, start_new_session=True) as process:
     read_to(process, 20)
@@ -144,7 +141,6 @@ def two_hosts(workdir, stop_at=None):
 
 
 @pytest.mark.nightly
-@pytest.mark.case(7)
 def test_one_of_two_hosts_is_killed_and_the_other_does_not_hang(tmp_path):
   wanted = two_hosts(tmp_path / "undisturbed")
   dead, alone = reversed(start_two(tmp_path / "lost"))
@@ -159,7 +155,6 @@ def test_one_of_two_hosts_is_killed_and_the_other_does_not_hang(tmp_path):
 
 
 @pytest.mark.nightly
-@pytest.mark.case(8)
 def test_two_hosts_stop_together_and_go_on(tmp_path):
   wanted = two_hosts(tmp_path / "undisturbed")
   assert wanted[0] == wanted[1]
@@ -169,7 +164,6 @@ def test_two_hosts_stop_together_and_go_on(tmp_path):
   assert two_hosts(tmp_path / "stopped") == wanted
 
 
-@pytest.mark.case(4)
 def test_a_second_signal_ends_at_once():
   script = (
     "import time\n"

@@ -63,7 +63,6 @@ def loss(tiny, backend, state):
   return np.mean(losses)
 
 
-@pytest.mark.case(26)
 def test_a_high_loss_is_not_applied_and_the_end_is_as_good(
   tiny, limited, capsys
 ):
@@ -82,7 +81,6 @@ def test_a_high_loss_is_not_applied_and_the_end_is_as_good(
   assert int(state.usual["steps"]) == SETTINGS.steps - len(bad)
 
 
-@pytest.mark.case(26)
 def test_without_a_limit_it_is_applied(tiny):
   backend = tiny.backend("data:1,1,1")
   state = run(backend, spiking(tiny.batch, {25}))
@@ -90,7 +88,6 @@ def test_without_a_limit_it_is_applied(tiny):
   assert state.usual == {}
 
 
-@pytest.mark.case(26)
 def test_a_step_above_the_limit_changes_no_bit(tiny, limited):
   short = dataclasses.replace(SETTINGS, steps=FIRST_STEPS + 1)
   calm = dataclasses.replace(SETTINGS, steps=FIRST_STEPS)
@@ -103,14 +100,12 @@ def test_a_step_above_the_limit_changes_no_bit(tiny, limited):
     )
 
 
-@pytest.mark.case(26)
 def test_many_high_losses_do_not_raise_the_limit(tiny, limited):
   bad = set(range(30, 60))
   with pytest.raises(NonFiniteError, match="in a row were not finite or far"):
     run(limited, spiking(tiny.batch, bad))
 
 
-@pytest.mark.case(24)
 def test_the_products_of_bad_steps_are_written(tiny, tmp_path):
   ids = ("a", "b", "c", "d")
   dataset = dataclasses.replace(make_dataset([3]), items=Vocabulary(ids))
