@@ -6,6 +6,7 @@ in full before JAX starts.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry, nearest
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.data.spec import ID, TAGS, Kind, Part, Spec
+from tagrec_jax.data.spec import CODES, ID, TAGS, Kind, Part, Spec
 from tagrec_jax.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -201,18 +202,29 @@ def dataset(
 
     prepared = with_vectors(prepared, checked.data)
   check_features(checked, prepared.spec)
-  if checked.model.decoder == "sequence" and checked.task == "next_item":
-    if items or tags:
-      raise UserError(
-        "config.model.decoder",
-        "found 'sequence' and products added after training",
-        "'ranking', as codes are those of training",
-        "train anew with the new products",
-      )
-    from tagrec_jax.models.codes import with_codes
+  if _writes_items(checked) and (items or tags):
+    raise UserError(
+      "config.model.decoder",
+      "found 'sequence' and products added after training",
+      "'ranking', as codes are those of training",
+      "train anew with the new products",
+    )
+  return with_codes(checked, prepared)
 
-    prepared = with_codes(prepared, checked.model, checked.seed)
-  return prepared
+
+def with_codes(checked: Settings, prepared: Dataset) -> Dataset:
+  """The data set with the codes that a config's model writes, or with none."""
+  product = {n: v for n, v in prepared.product.items() if n != CODES}
+  prepared = dataclasses.replace(prepared, product=product)
+  if not _writes_items(checked):
+    return prepared
+  from tagrec_jax.models import codes
+
+  return codes.with_codes(prepared, checked.model, checked.seed)
+
+
+def _writes_items(checked: Settings) -> bool:
+  return checked.model.decoder == "sequence" and checked.task == "next_item"
 
 
 def check_features(checked: Settings, spec: Spec) -> None:
@@ -286,7 +298,7 @@ def model(checked: Settings, prepared: Dataset) -> Task:
   objectives = _objectives(checked, prepared)
   encoders = feature_encoders(checked, prepared)
   written = checked.model.decoder == "sequence"
-  if checked.task == "next_item" and written:
+  if _writes_items(checked):
     from tagrec_jax.tasks.write_item import WriteItem
 
     return WriteItem(

@@ -80,13 +80,13 @@ class Writing(NamedTuple):
   memory: Memory
 
 
-class ItemWriter(nnx.Module):
+class ItemWriter(Recommender):
   """History, moment and person in, codes of the next product out.
 
   The memory of a position is what the history encoder made of all events up to
   it; the interest there begins the sequence. Events are read with the codes of
   their products: what is learned of codes that were taken serves those to be
-  written.
+  written. Parameters that read are those of a `Recommender`.
 
   Args:
     levels, size: of codes, see `CodeTable`.
@@ -105,7 +105,7 @@ class ItemWriter(nnx.Module):
     size: int,
     rngs: nnx.Rngs,
   ):
-    self.reader = Recommender(
+    super().__init__(
       settings,
       spec,
       encoders=encoders,
@@ -124,26 +124,26 @@ class ItemWriter(nnx.Module):
     noise: Noise | None = None,
   ) -> Float[Array, "C D"]:
     """What events are read by: see `ProductEncoder.vectors`, and codes."""
-    vectors_CD = self.reader.products.vectors(product, noise)
+    vectors_CD = self.products.vectors(product, noise)
     levels_1L = jnp.arange(codes_CL.shape[1])[None]
     levels_CL = jnp.broadcast_to(levels_1L, codes_CL.shape)
     read_CD = self.codes.vectors(codes_CL, levels_CL).sum(axis=1)
     return vectors_CD + read_CD[: len(vectors_CD)]
 
-  def __call__(
+  def logits(
     self,
     batch: Batch,
     vectors_CD: Float[Array, "C D"],
     codes_BTL: Int[Array, "B T L"],
     noise: Noise | None = None,
   ) -> Float[Array, "B T L K"]:
-    """Logits of each code of the products asked for, at every position.
+    """Of each code of the products asked for, at every position.
 
     Args:
       batch, vectors_CD, noise: see `Recommender`.
       codes_BTL: the right ones; each is read only for those after it.
     """
-    interest_BTD = self.reader.encode(batch, vectors_CD, noise)
+    interest_BTD = self.encode(batch, vectors_CD, noise)
     memory = self.decoder.remember(
       interest_BTD, packed_causal_mask(batch["history_segments"])
     )
@@ -162,7 +162,7 @@ class ItemWriter(nnx.Module):
 
   def begin(self, batch: Batch, vectors_CD: Float[Array, "C D"]) -> Writing:
     """What is to be written about: the position `last` of each row."""
-    interest_BSD = self.reader.encode(batch, vectors_CD, None)
+    interest_BSD = self.encode(batch, vectors_CD, None)
     last_B1 = batch["last"][:, None]
     mask_B1S = pick(packed_causal_mask(batch["history_segments"]), last_B1)
     memory = self.decoder.remember(interest_BSD, mask_B1S)

@@ -38,9 +38,10 @@ def started(
   if not source or reader.list_steps(folder.checkpoints):
     return recipe
   other = RunFolder(pathlib.Path(source))
-  model = build.model(trained.read_settings(other), dataset)
-  params, meta = trained.restore_params(other, model)
-  trained.check(meta, dataset)
+  before = trained.read_settings(other)
+  read = build.with_codes(before, dataset)
+  params, meta = trained.restore_params(other, build.model(before, read))
+  trained.check(meta, read)
   known = named_leaves(params)
   shapes = named_leaves(jax.eval_shape(recipe.init, jax.random.key(0)))
   taken = {

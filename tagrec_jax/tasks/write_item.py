@@ -113,7 +113,7 @@ class WriteItem:
     codes_BTL = jnp.where(
       counted_BT[..., None], self._codes_CL[entries_BT], UNKNOWN
     )
-    logits_BTLK = model(batch, vectors, codes_BTL, Noise(key, shard))
+    logits_BTLK = model.logits(batch, vectors, codes_BTL, Noise(key, shard))
     may_BTLK = self._trained.before(entries_BT)
     return {"items": code_loss(logits_BTLK, may_BTLK, codes_BTL)}
 

@@ -28,6 +28,8 @@ def settings(cache, **model):
   config.evaluation.bootstrap_samples = 0
   config.evaluation.baselines = ()
   config.model.update(model)
+  if config.model.decoder == "sequence":
+    config.objective.items, config.objective.tags_weight = "softmax", 0.0
   return build.settings(config.to_dict())
 
 
@@ -77,6 +79,18 @@ def test_what_the_other_has_not_begins_as_it_would_without(first, tmp_path):
     wanted = saved[name] if fits else fresh[name]
     np.testing.assert_array_equal(got[name], wanted)
   assert any(name not in saved for name in got)
+
+
+def test_who_writes_products_begins_with_what_read_them(first, tmp_path):
+  got, fresh, saved = begin(
+    first, RunFolder(tmp_path), decoder="sequence", memory_weight=0.0
+  )
+  taken = [name for name in got if name in saved]
+  assert any(name.startswith("history.") for name in taken)
+  for name in got:
+    wanted = saved[name] if name in saved else fresh[name]
+    np.testing.assert_array_equal(got[name], wanted)
+  assert any(name.startswith("codes.") for name in got)
 
 
 def test_a_run_with_checkpoints_does_not_need_the_other(first, tmp_path):

@@ -70,7 +70,7 @@ def test_a_beam_as_wide_as_the_catalogue_knows_all_probabilities(dataset):
     codes_L = task._every_CL[entry]
     shape = (*batch["history_ids"].shape, len(codes_L))
     codes_BTL = jnp.broadcast_to(codes_L[None, None], shape)
-    logits = model(batch, ready[1], codes_BTL)
+    logits = model.logits(batch, ready[1], codes_BTL)
     entries = jnp.broadcast_to(entry, shape[:2])
     may = task._every.before(entries)
 
@@ -106,14 +106,13 @@ def influence(task, dataset, settings):
 
   @jax.jit
   def jacobian():
-    reader = task._model(params).reader
-    x_BSD = reader.events(vectors_CD, batch["history_ids"])
+    x_BSD = task._model(params).events(vectors_CD, batch["history_ids"])
 
     def lost(x):
       # Product vectors are read through the events alone.
       model = task._model(params)
-      model.reader.events = lambda *_: x
-      return model(batch, vectors_CD, codes_BTL).sum((2, 3))[0]
+      model.events = lambda *_: x
+      return model.logits(batch, vectors_CD, codes_BTL).sum((2, 3))[0]
 
     return jax.jacobian(lost)(x_BSD)[:, 0]
 
