@@ -12,8 +12,8 @@ Run: python -m experiments.train --config=configs/steam.py \
   --config.data.folder=FOLDER --workdir=runs/steam
 Expect: every modality adds to the others, see docs/products.md; above Omikuji,
   PECOS and fastText, see docs/tag_peers.md.
-Measured: P@1 .8762, P@5 .5192, PSP@5 .6103 on valid, where Omikuji has P@5
-  .5123 and PSP@5 .5917; commit 8f39b1e, 2026-11-28.
+Measured: P@1 .8762, P@5 .5192, PSP@5 .6103 on valid, where the best peers have
+  P@5 .5121 (Omikuji) and PSP@5 .5944 (PECOS); commit 8f39b1e, 2026-11-28.
 """
 
 import ml_collections
