@@ -22,6 +22,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   """The experiment, or with 'tiny' the same in seconds."""
   config = amazon_beauty.get_config()
   config.name = "beauty_generative"
+  config.model.history = "transformer"
   config.model.memory_weight = 0.0
   config.model.decoder = "sequence"
   config.model.dropout = 0.3

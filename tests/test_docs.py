@@ -15,6 +15,8 @@ DOCUMENTS = [
   "CONTRIBUTING.md",
   "docs/performance.md",
   "docs/products.md",
+  "docs/interest.md",
+  "docs/tag_peers.md",
   "colab/quickstart.ipynb",
   "colab/tags_for_products.ipynb",
 ]
