@@ -8,7 +8,7 @@ Run: python -m experiments.train --config=configs/storefront.py \
 Expect: close to the optimum that tests/test_storefront.py computes.
 Measured: recall@10 .4870, ndcg@10 .2897 (test, strict), the optimum .5865,
   .3672; true hours gain .1323 of ndcg@10 over shuffled ones, for the optimum
-  .1714; commit 1077837, 2026-11-28, 8 minutes on 2 cores beside much other work.
+  .1714; commit 1077837, 2026-11-28, 8 minutes beside much other work.
 """
 
 import ml_collections
