@@ -44,5 +44,5 @@ def hide_next(batch: Batch) -> dict[str, Array]:
     batch: history_ids, int32 [B, S], one person a row; last, int32 [B].
   """
   ids_BS = jnp.roll(batch["history_ids"], -1, axis=1)
-  here_BS = jnp.arange(ids_BS.shape[1])[None] == batch["last"][:, None]
-  return {**batch, "history_ids": jnp.where(here_BS, UNKNOWN, ids_BS)}
+  known_BS = jnp.arange(ids_BS.shape[1])[None] < batch["last"][:, None]
+  return {**batch, "history_ids": jnp.where(known_BS, ids_BS, UNKNOWN)}
