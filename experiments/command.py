@@ -51,8 +51,9 @@ def settings(config: flags.FlagHolder) -> Settings:
 
 
 def _told(error: Exception) -> UserError:
-  # Of a KeyError the text is quoted once more.
-  text = str(error.args[0] if isinstance(error, KeyError) else error)
+  text = str(error)
+  if text.startswith("'"):  # of a KeyError, which quotes what it says
+    text = text[1:-1].replace("\\n", " ").replace("\\'", "'")
   if "Traceback" in text:  # of the config file
     return UserError("--config", _last_line(error), "", "correct the file")
   return UserError("flags", " ".join(text.split()), "", "see --help")

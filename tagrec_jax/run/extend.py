@@ -62,7 +62,7 @@ def extend(
   every = before.then(added)
   longer = build.dataset(settings, every.items, every.tags)
   with open_run(output) as folder:
-    if folder.checkpoints.exists():
+    if reader.list_steps(folder.checkpoints):
       raise UserError(
         output, "found a run", "a new folder", "choose another --output"
       )

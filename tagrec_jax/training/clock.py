@@ -24,6 +24,12 @@ class Clock:
       spent = time.monotonic() - begin
       self._spent[name] = self._spent.get(name, 0.0) + spent
 
+  def add(self, name: str, seconds: float) -> None:
+    """Counts what was spent before this process began."""
+    if seconds > 0:
+      self._begin -= seconds
+      self._spent[name] = self._spent.get(name, 0.0) + seconds
+
   def seconds(self) -> dict[str, float]:
     """'train' first, then the parts in the order they first came."""
     total = time.monotonic() - self._begin

@@ -161,6 +161,7 @@ class _Loop:
       say(f"going on from the checkpoint of step {self._step}")
     self._first = self._logged = self._step
     self._writers.begin(self._step)
+    self._clock.add("lost", self._writers.lost)
 
   def run(self, batches: Callable[[int], HostBatch]) -> Result:
     """Trains to the end, whatever ends it."""

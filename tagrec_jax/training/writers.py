@@ -33,14 +33,20 @@ class JsonLines:
   """One JSON object a line: {'step': 20, 'loss': 6.1, ...}.
 
   A number that is not finite becomes null.
+
+  Attributes:
+    lost: seconds that the steps took whose rows are void and come again.
   """
 
   def __init__(self, path: pathlib.Path):
     self._path = path
     self._file: Any = None
+    self.lost = 0.0
 
   def begin(self, step: int) -> None:
-    kept = [row for row in read_rows(self._path) if row["step"] <= step]
+    rows = read_rows(self._path)
+    kept = [row for row in rows if row["step"] <= step]
+    self.lost = _seconds_after(rows, step)
     part = self._path.with_name(self._path.name + ".part")
     part.write_text("".join(_line(row) for row in kept), encoding="utf-8")
     part.replace(self._path)
@@ -68,6 +74,17 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     if isinstance(row, dict) and isinstance(row.get("step"), int):
       rows.append(row)
   return rows
+
+
+def _seconds_after(rows: Sequence[Mapping[str, Any]], step: int) -> float:
+  """What the steps after `step` took, as far as their rows tell."""
+  seconds, before = 0.0, step
+  for row in rows:
+    rate = row.get("steps_per_second")
+    if row["step"] > before and rate:
+      seconds += (row["step"] - before) / rate
+      before = row["step"]
+  return seconds
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -135,6 +152,11 @@ class Writers:
 
   def begin(self, step: int) -> None:
     self._each("begin", step)
+
+  @property
+  def lost(self) -> float:
+    """Seconds of the run before that are made again, see `JsonLines`."""
+    return max((getattr(w, "lost", 0.0) for w in self._writers), default=0.0)
 
   def write(self, step: int, values: Values) -> None:
     self._each("write", step, values)

@@ -20,6 +20,17 @@ def test_what_no_part_claims_is_training(monkeypatch):
   )
 
 
+def test_what_an_earlier_process_lost_is_no_goodput(monkeypatch):
+  now = [100.0]
+  monkeypatch.setattr(time, "monotonic", lambda: now[0])
+  clock = Clock()
+  clock.add("lost", 15.0)
+  clock.add("nothing", 0.0)
+  now[0] += 5.0
+  assert clock.seconds() == {"train": 5.0, "lost": 15.0}
+  assert clock.line() == "goodput 25 %: train 5.0 s, lost 15.0 s"
+
+
 def test_without_a_terminal_a_line_now_and_then(monkeypatch, capsys):
   now = [0.0]
   monkeypatch.setattr(time, "monotonic", lambda: now[0])

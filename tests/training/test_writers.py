@@ -28,10 +28,13 @@ def test_a_resumed_run_drops_what_is_void(tmp_path):
   path = tmp_path / "metrics.jsonl"
   path.write_text(
     '{"step": 5, "loss": 2.0}\n{"step": 6, "valid": null}\n'
-    '{"step": 9, "loss": 1.0}\n[1]\n{"step": 4, "lo'
+    '{"step": 8, "steps_per_second": 4.0}\n{"step": 9, "loss": 1.0}\n'
+    '{"step": 13, "steps_per_second": 10.0}\n[1]\n{"step": 4, "lo'
   )
   writer = JsonLines(path)
   writer.begin(6)
+  assert writer.lost == 2 / 4 + 5 / 10
+  assert Writers([writer]).lost == 1.0
   writer.write(7, {"loss": 0.5})
   writer.close()
   assert [json.loads(line) for line in path.read_text().splitlines()] == [
