@@ -11,7 +11,7 @@ Run: python -m experiments.train --config=configs/beauty_generative.py \
 Expect: recall@10 of .0648 and ndcg@10 of .0384 on test (TIGER).
 Measured: recall@10 .0594 [.0566, .0624], ndcg@10 .0307 [.0288, .0323] (test,
   strict, one seed), below TIGER and below the ranking decoder on the same
-  encoder (.0838 / .0458); on valid .0785 / .0419. Commit 2b890da, 2026-11-28,
+  encoder (.0827 / .0462); on valid .0785 / .0419. Commit 2b890da, 2026-11-28,
   16 minutes beside much other work. Tried besides, on valid: codes read by a
   table of their own (like it), dropout .5 (worse after 4,000 steps).
 """
