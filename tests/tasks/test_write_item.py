@@ -17,6 +17,7 @@ from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.questions import question_batches
 from tagrec_jax.data.records import Item
 from tagrec_jax.data.sources.storefront import Storefront
+from tagrec_jax.data.spec import CODES
 from tagrec_jax.models.codes import with_codes
 from tagrec_jax.objectives.written import code_loss
 from tagrec_jax.run import trained
@@ -159,6 +160,23 @@ def test_layouts_agree_with_one_device(dataset):
     (one, jax.device_get(report)),
     (eight, jax.device_get(other)),
   )
+
+
+def test_who_knows_nothing_guesses_evenly_among_what_may_follow(dataset):
+  """Codes that lead to no product of training do not compete."""
+  settings = make_settings(**{"model.dropout": 0.0})
+  task = build.model(settings, dataset)
+  batch = build.train_batches(settings, dataset, (0, 1))(0)
+  nothing = jax.tree.map(jnp.zeros_like, task.init(jax.random.key(0)))
+  found = jax.jit(task.losses)(nothing, batch, jax.random.key(1))["items"]
+  codes = dataset.product[CODES][: dataset.spec.num_items]
+  total, targets = 0.0, batch["target_ids"][batch["target_ids"] >= 0]
+  for target in targets:
+    for level in range(codes.shape[1]):
+      alike = (codes[:, :level] == codes[target, :level]).all(1)
+      total += np.log(len(np.unique(codes[alike, level])))
+  np.testing.assert_allclose(found.total, total, rtol=1e-4)
+  assert found.weight == len(targets)
 
 
 def test_new_products_are_not_asked_for_while_training(dataset):
