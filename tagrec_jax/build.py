@@ -1,8 +1,4 @@
-"""From a config to data, model and devices: where names become objects.
-
-A module behind a name is loaded when the name is used, so a config is checked
-in full before JAX starts.
-"""
+"""From a config to data, model and devices: where names become objects."""
 
 from __future__ import annotations
 
@@ -11,9 +7,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tagrec_jax import registries
 from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.registry import Registry, nearest
+from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.spec import CODES, ID, TAGS, Kind, Part, Spec
 from tagrec_jax.evaluation.protocols import PROTOCOLS
@@ -21,136 +18,13 @@ from tagrec_jax.evaluation.protocols import PROTOCOLS
 if TYPE_CHECKING:
   from tagrec_jax.data.dataset import Dataset
   from tagrec_jax.data.pipeline import TrainBatches
+  from tagrec_jax.data.posts import PostBatches
   from tagrec_jax.data.products import ProductBatches
   from tagrec_jax.data.records import Item, Tag
   from tagrec_jax.objectives.contrast import Contrast
   from tagrec_jax.tasks.task import Task
   from tagrec_jax.training.parallel import Backend
   from tagrec_jax.training.recipe import Recipe
-
-SOURCES = Registry(
-  "config.data.source",
-  {
-    "movielens_100k": "tagrec_jax.data.sources.movielens_100k:MovieLens100K",
-    "movielens": "tagrec_jax.data.sources.movielens:MovieLensFolder",
-    "movielens_posts": "tagrec_jax.data.sources.movielens:MovieLensPosts",
-    "movielens_tfds": "tagrec_jax.data.sources.movielens_tfds:MovieLensTFDS",
-    "hetrec_movielens": (
-      "tagrec_jax.data.sources.hetrec_movielens:HetRecMovieLens"
-    ),
-    "s3rec": "tagrec_jax.data.sources.amazon_s3rec:S3Rec",
-    "debian_debtags": "tagrec_jax.data.sources.debian_debtags:DebianDebtags",
-    "steam": "tagrec_jax.data.sources.steam:Steam",
-    "openclipart": "tagrec_jax.data.sources.openclipart:OpenClipart",
-    "folder": "tagrec_jax.data.sources.folder:Folder",
-    "storefront": "tagrec_jax.data.sources.storefront:Storefront",
-  },
-)
-HISTORY_ENCODERS = Registry(
-  "config.model.history",
-  {
-    "transformer": "tagrec_jax.models.encoder.transformer:TransformerHistory",
-    "gru": "tagrec_jax.models.encoder.gru:GRUHistory",
-    "linear": "tagrec_jax.models.encoder.recurrence:LinearHistory",
-    "long_short": "tagrec_jax.models.encoder.long_short:LongShortHistory",
-    "multi_hot": "tagrec_jax.models.encoder.multi_hot:MultiHotHistory",
-  },
-)
-ITEM_OBJECTIVES = Registry(
-  "config.objective.items",
-  {
-    "softmax": "tagrec_jax.objectives.softmax:Softmax",
-    "sampled_softmax": "tagrec_jax.objectives.sampled_softmax:SampledSoftmax",
-    "gbce": "tagrec_jax.objectives.gbce:GBCE",
-    "bpr": "tagrec_jax.objectives.pairwise:BPR",
-  },
-)
-TEXT_ENCODERS = Registry(
-  "config.model.text",
-  {
-    "bag": "tagrec_jax.models.encoder.plain:SetVector",
-    "transformer": "tagrec_jax.models.encoder.text:TransformerText",
-    "bert": "tagrec_jax.models.encoder.bert:BertText",
-  },
-)
-IMAGE_ENCODERS = Registry(
-  "config.model.image",
-  {
-    "cnn": "tagrec_jax.models.encoder.image:ResNetImage",
-    "vit": "tagrec_jax.models.encoder.image:ViTImage",
-  },
-)
-AUDIO_ENCODERS = Registry(
-  "config.model.audio",
-  {
-    "cnn": "tagrec_jax.models.encoder.audio:CNNAudio",
-    "transformer": "tagrec_jax.models.encoder.audio:TransformerAudio",
-  },
-)
-TAG_OBJECTIVES = Registry(
-  "config.objective.tags",
-  {
-    "multilabel_softmax": "tagrec_jax.objectives.multilabel:MultilabelSoftmax",
-    "multilabel_sigmoid": "tagrec_jax.objectives.multilabel:MultilabelSigmoid",
-    "asymmetric": "tagrec_jax.objectives.multilabel:Asymmetric",
-    "decoupled_softmax": "tagrec_jax.objectives.multilabel:DecoupledSoftmax",
-  },
-)
-
-OPTIMIZERS = Registry(
-  "config.optimizer.name",
-  {
-    name: f"tagrec_jax.training.optimizer:{name}"
-    for name in ("adam", "adamw", "adagrad", "lion", "sgd", "adafactor")
-  },
-)
-ITEM_BASELINES = Registry(
-  "config.evaluation.baselines",
-  {
-    "popularity": "tagrec_jax.models.baselines.popularity:Popularity",
-    "recent_popularity": (
-      "tagrec_jax.models.baselines.popularity:RecentPopularity"
-    ),
-    "item_knn": "tagrec_jax.models.baselines.item_knn:ItemKNN",
-    "markov": "tagrec_jax.models.baselines.markov:Markov",
-  },
-)
-TAG_BASELINES = Registry(
-  "tag baselines",
-  {
-    "tag_popularity": "tagrec_jax.models.baselines.tags:TagPopularity",
-    "person_tag_popularity": (
-      "tagrec_jax.models.baselines.tags:PersonTagPopularity"
-    ),
-  },
-)
-PRODUCT_BASELINES = Registry(
-  "product baselines",
-  {
-    "tag_popularity": "tagrec_jax.models.baselines.tags:ProductTagPopularity",
-    "text_knn": "tagrec_jax.models.baselines.content:TextKNN",
-    "tag_text_similarity": (
-      "tagrec_jax.models.baselines.content:TagTextSimilarity"
-    ),
-  },
-)
-
-POST_BASELINES = Registry(
-  "post baselines",
-  {
-    "mp": "tagrec_jax.models.baselines.posts_popular:MostPopular",
-    "mp_u": "tagrec_jax.models.baselines.posts_popular:MostPopularOfPerson",
-    "mp_r": "tagrec_jax.models.baselines.posts_popular:MostPopularOfProduct",
-    "mp_ur": "tagrec_jax.models.baselines.posts_popular:MostPopularMixture",
-    "bll_c": "tagrec_jax.models.baselines.base_level:BaseLevel",
-    "adapted_pagerank": (
-      "tagrec_jax.models.baselines.folkrank:AdaptedPageRank"
-    ),
-    "folkrank": "tagrec_jax.models.baselines.folkrank:FolkRank",
-    "pitf": "tagrec_jax.models.baselines.pitf:PITF",
-    "pitf_bll_c": "tagrec_jax.models.baselines.pitf:WithBaseLevel",
-  },
-)
 
 
 def settings(config: Mapping[str, Any]) -> Settings:
@@ -160,17 +34,17 @@ def settings(config: Mapping[str, Any]) -> Settings:
     UserError: naming the key at fault and the fix.
   """
   checked = settings_lib.from_dict(config)
-  SOURCES.check(checked.data.source)
-  HISTORY_ENCODERS.check(checked.model.history)
-  TEXT_ENCODERS.check(checked.model.text)
-  IMAGE_ENCODERS.check(checked.model.image)
-  AUDIO_ENCODERS.check(checked.model.audio)
-  ITEM_OBJECTIVES.check(checked.objective.items)
-  TAG_OBJECTIVES.check(checked.objective.tags)
-  OPTIMIZERS.check(checked.optimizer.name)
+  registries.SOURCES.check(checked.data.source)
+  registries.HISTORY_ENCODERS.check(checked.model.history)
+  registries.TEXT_ENCODERS.check(checked.model.text)
+  registries.IMAGE_ENCODERS.check(checked.model.image)
+  registries.AUDIO_ENCODERS.check(checked.model.audio)
+  registries.ITEM_OBJECTIVES.check(checked.objective.items)
+  registries.TAG_OBJECTIVES.check(checked.objective.tags)
+  registries.OPTIMIZERS.check(checked.optimizer.name)
   PROTOCOLS.check(checked.evaluation.protocol)
   for name in checked.evaluation.baselines:
-    ITEM_BASELINES.check(name)
+    registries.ITEM_BASELINES.check(name)
   return checked
 
 
@@ -193,7 +67,7 @@ def dataset(
   from tagrec_jax.data.extend import extend
   from tagrec_jax.data.prepare import open_or_prepare
 
-  source = SOURCES[checked.data.source].from_settings(checked.data)
+  source = registries.SOURCES[checked.data.source].from_settings(checked.data)
   prepared = open_or_prepare(source, checked.data)
   if items or tags:
     prepared = extend(prepared, items, tags)
@@ -232,7 +106,7 @@ def check_features(checked: Settings, spec: Spec) -> None:
   wanted = {
     Part.PRODUCT: [n for n in checked.model.product if n != ID],
     Part.MOMENT: checked.model.moment,
-    Part.PERSON: checked.model.person,
+    Part.PERSON: [n for n in checked.model.person if n != ID],
   }
   for part, names in wanted.items():
     known = [feature.name for feature in spec.of(part)]
@@ -275,9 +149,9 @@ def feature_encoders(
     Kind.NUMBER: lambda: plain.NumbersVector,
     Kind.VECTOR: lambda: VectorMap,
     Kind.NGRAMS: lambda: NgramBag,
-    Kind.TEXT: lambda: TEXT_ENCODERS[checked.model.text],
-    Kind.IMAGE: lambda: IMAGE_ENCODERS[checked.model.image],
-    Kind.AUDIO: lambda: AUDIO_ENCODERS[checked.model.audio],
+    Kind.TEXT: lambda: registries.TEXT_ENCODERS[checked.model.text],
+    Kind.IMAGE: lambda: registries.IMAGE_ENCODERS[checked.model.image],
+    Kind.AUDIO: lambda: registries.AUDIO_ENCODERS[checked.model.audio],
   }
   made = {
     feature.name: known[feature.kind]()
@@ -295,7 +169,6 @@ def feature_encoders(
 
 def model(checked: Settings, prepared: Dataset) -> Task:
   """The model of a config for a data set."""
-  objectives = _objectives(checked, prepared)
   encoders = feature_encoders(checked, prepared)
   written = checked.model.decoder == "sequence"
   if _writes_items(checked):
@@ -305,12 +178,22 @@ def model(checked: Settings, prepared: Dataset) -> Task:
       checked,
       prepared,
       encoders=encoders,
-      history=HISTORY_ENCODERS[checked.model.history],
+      history=registries.HISTORY_ENCODERS[checked.model.history],
     )
   if checked.task == "tag_item" and written:
     from tagrec_jax.tasks.write_tags import WriteTags
 
     return WriteTags(checked, prepared, encoders=encoders)
+  if checked.task == "tag_post":
+    from tagrec_jax.tasks.tag_post import TagPost
+
+    return TagPost(
+      checked,
+      prepared,
+      encoders=encoders,
+      history=registries.HISTORY_ENCODERS[checked.model.history],
+    )
+  objectives = _objectives(checked, prepared)
   if checked.task == "tag_item":
     from tagrec_jax.tasks.tag_item import TagItem
 
@@ -331,7 +214,7 @@ def model(checked: Settings, prepared: Dataset) -> Task:
 
 def _history(checked: Settings) -> Callable[..., Any]:
   """Makes the history encoder; what is masked is read from both sides."""
-  encoder = HISTORY_ENCODERS[checked.model.history]
+  encoder = registries.HISTORY_ENCODERS[checked.model.history]
   if checked.objective.question == "masked":
     return functools.partial(encoder, both_sides=True)
   return encoder
@@ -353,10 +236,12 @@ def _objectives(checked: Settings, prepared: Dataset) -> dict[str, Any]:
   objective, wanted = checked.objective, targets(checked)
   made: dict[str, Any] = {}
   if "items" in wanted:
-    made["items"] = ITEM_OBJECTIVES[objective.items].from_settings(objective)
+    made["items"] = registries.ITEM_OBJECTIVES[objective.items].from_settings(
+      objective
+    )
   if "tags" in wanted:
     counts = TagCounts.of(prepared)
-    made["tags"] = TAG_OBJECTIVES[objective.tags].from_settings(
+    made["tags"] = registries.TAG_OBJECTIVES[objective.tags].from_settings(
       objective, counts
     )
   return made
@@ -379,7 +264,7 @@ def recipe(checked: Settings, made: Task) -> Recipe:
     losses=made.losses,
     weights=_weights(checked),
     optimizer=make_optimizer(
-      OPTIMIZERS[checked.optimizer.name],
+      registries.OPTIMIZERS[checked.optimizer.name],
       checked.optimizer,
       checked.train.steps,
       made.axes,
@@ -436,9 +321,10 @@ def backend(checked: Settings, made: Recipe) -> Backend:
 
 def train_batches(
   checked: Settings, prepared: Dataset, share: tuple[int, int]
-) -> TrainBatches | ProductBatches:
+) -> TrainBatches | ProductBatches | PostBatches:
   """step → this host's share (index, count) of the batch."""
   from tagrec_jax.data.pipeline import TrainBatches
+  from tagrec_jax.data.posts import PostBatches
   from tagrec_jax.data.products import ProductBatches
 
   if checked.task == "tag_item":
@@ -450,7 +336,8 @@ def train_batches(
       host=share[0],
       hosts=share[1],
     )
-  return TrainBatches(
+  batches = PostBatches if checked.task == "tag_post" else TrainBatches
+  return batches(
     prepared,
     checked.pipeline,
     moment=checked.model.moment,

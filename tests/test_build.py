@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from configs import base
-from tagrec_jax import build
+from tagrec_jax import build, registries
 from tagrec_jax.core import settings as settings_lib
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import Registry
@@ -142,8 +142,9 @@ def test_wrong_keys_and_types_are_told():
 
 
 def test_every_name_stands_for_something():
-  tables = [t for t in vars(build).values() if isinstance(t, Registry)]
-  assert len(tables) >= 7
+  every = [*vars(registries).values(), build.PROTOCOLS]
+  tables = [table for table in every if isinstance(table, Registry)]
+  assert len(tables) >= 12
   for table in tables:
     for name in table.names:
       assert callable(table[name]) or table is build.PROTOCOLS

@@ -12,7 +12,7 @@ from flax import nnx
 
 from experiments.benchmarks import subject
 from experiments.benchmarks.child import Run
-from tagrec_jax import build
+from tagrec_jax import build, registries
 from tagrec_jax.core import host
 from tagrec_jax.core.rng import named_key
 from tagrec_jax.layers.noise import Noise
@@ -76,7 +76,7 @@ def encoder(folder: str, **changes: Any) -> Run:
   """The history encoder with dropout and its gradient; work is steps."""
   shapes = Shapes(folder, **changes)
   settings, batch = shapes.settings, shapes.batch
-  made = build.HISTORY_ENCODERS[settings.model.history](
+  made = registries.HISTORY_ENCODERS[settings.model.history](
     settings.model, settings.pipeline.max_history, nnx.Rngs(params=shapes.key)
   )
   graph, params = nnx.split(made, nnx.Param)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.peers.tag_products import TagProducts
-from tagrec_jax import build
+from tagrec_jax import registries
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.clean import clean
 from tagrec_jax.data.dataset import Dataset
@@ -48,7 +48,7 @@ def tag_products(settings: Settings, dataset: Dataset) -> TagProducts:
 
 def texts(settings: Settings, dataset: Dataset) -> list[str]:
   """Title and description of each row, '' where nobody described it."""
-  source = build.SOURCES[settings.data.source].from_settings(settings.data)
+  source = registries.SOURCES[settings.data.source].from_settings(settings.data)
   described = (record for record in source.read() if isinstance(record, Item))
   items = clean(described, settings.data).items
   return [

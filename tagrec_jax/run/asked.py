@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tagrec_jax import build
+from tagrec_jax import build, registries
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
@@ -139,8 +139,8 @@ class People:
   def baselines(self, target: str) -> Mapping[str, Any]:
     if target == "items":
       names = self._settings.evaluation.baselines
-      return {name: build.ITEM_BASELINES[name] for name in names}
-    known = build.TAG_BASELINES
+      return {name: registries.ITEM_BASELINES[name] for name in names}
+    known = registries.TAG_BASELINES
     return {name: known[name] for name in known.names}
 
 
@@ -194,7 +194,8 @@ class Products:
   def baselines(self, target: str) -> Mapping[str, Any]:
     del target
     known = {
-      n: build.PRODUCT_BASELINES[n] for n in build.PRODUCT_BASELINES.names
+      n: registries.PRODUCT_BASELINES[n]
+      for n in registries.PRODUCT_BASELINES.names
     }
     return {n: b for n, b in known.items() if b.suits(self._dataset)}
 
@@ -279,7 +280,7 @@ class Posts:
 
   def baselines(self, target: str) -> Mapping[str, Any]:
     del target
-    known = build.POST_BASELINES
+    known = registries.POST_BASELINES
     return {name: known[name] for name in known.names}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from tagrec_jax import build
+from tagrec_jax import build, registries
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.run.asked import asked
@@ -46,8 +46,8 @@ def test_the_event_of_each_question_is_told():
 def test_every_baseline_is_measured(split):
   dataset = make_posts([*PEOPLE, [(2, [0]), (1, [2]), (2, [1, 5])]])
   measure = Measure(settings(), dataset, split)
-  for name in build.POST_BASELINES.names:
-    scores = build.POST_BASELINES[name]().fit(dataset)
+  for name in registries.POST_BASELINES.names:
+    scores = registries.POST_BASELINES[name]().fit(dataset)
     report = measure.one("tags", scores, name)
     assert np.isfinite(list(report.metrics.values())).all()
     assert report.people["posts"] == 2
@@ -78,7 +78,7 @@ def hetrec(data_folder):
   wanted = settings(
     source="hetrec_movielens", folder=str(folder), train_on_valid=True
   )
-  source = build.SOURCES["hetrec_movielens"].from_settings(wanted.data)
+  source = registries.SOURCES["hetrec_movielens"].from_settings(wanted.data)
   return wanted, prepare(source, wanted.data)
 
 
@@ -88,7 +88,7 @@ def hetrec(data_folder):
 def test_published_f1(hetrec, name, published):
   """On HetRec MovieLens, core 3, latest post held out; within 4 %."""
   wanted, dataset = hetrec
-  scores = build.POST_BASELINES[name]().fit(dataset)
+  scores = registries.POST_BASELINES[name]().fit(dataset)
   report = Measure(wanted, dataset, "test").one("tags", scores, name)
   assert report.people == {"posts": 656, "unknown_tags": 0}
   got = report.metrics["f1_of_means@5"]
