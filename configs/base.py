@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   # Raw files → a prepared data set.
   data = config.data = ml_collections.ConfigDict()
-  data.source = "movielens_100k"  # a name of tagrec_jax/build.py: SOURCES
+  data.source = "movielens_100k"  # a name of registries.py: SOURCES
   data.folder = ""  # where the files are; '' where the source finds its own
   data.cache_dir = ""  # prepared data, downloads and compiled programs; '':
   # ~/.cache/tagrec_jax
@@ -72,7 +72,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   # The encoder-decoder.
   model = config.model = ml_collections.ConfigDict()
-  model.history = "transformer"  # a name of build.py: HISTORY_ENCODERS
+  model.history = "transformer"  # a name of registries.py: HISTORY_ENCODERS
   model.width = 64  # D
   model.layers = 2
   model.heads = 2  # transformer only
@@ -82,7 +82,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.positions = "learned"  # 'learned', 'rotary' or 'none'
   model.product = ("id",)  # what makes a product vector: 'id' and names of
   # the data set's product features ('tags', 'text', 'numbers', ...)
-  model.text = "bag"  # reads 'text'; names of build.py: TEXT_ENCODERS
+  model.text = "bag"  # reads 'text'; names of registries.py: TEXT_ENCODERS
   model.image = "cnn"  # reads 'image'; IMAGE_ENCODERS
   model.audio = "cnn"  # reads 'audio'; AUDIO_ENCODERS
   model.fusion = "sum"  # of a vector for each feature; or 'transformer' over
@@ -97,7 +97,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.tag_dropout = 0.2  # 'text' and 'both': probability that a tag lacks
   # what is learned of it alone while training, as new tags always do
   model.moment = ()  # context that corrects interest: 'hour', 'weekday', ...
-  model.person = ()  # what is known of the person: 'gender', ...
+  model.person = ()  # what is known of the person: 'gender', ...; or 'id', a
+  # vector for each, for tag_post only
   model.context_dropout = 0.1  # probability that a question has no context,
   # so that the model also answers where moment and person are not known
   model.tie_products = True  # rank with the vectors that read the history
@@ -108,6 +109,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.ages = False  # whether events are read with how long before the moment
   # asked they were; attention also weighs them by it
   model.recent_events = 8  # 'long_short' only: what the short interest reads
+  model.recall = True  # tag_post only: whether a question attends to earlier
+  # posts, read by the history encoder, besides copying tags from them
   model.memory_weight = 0.0  # w of an answer for products: (1 - w) of what the
   # network says and w of the transitions counted in training; 0: no memory
   model.memory_window = 10  # later events that count as following
@@ -138,7 +141,7 @@ def get_config() -> ml_collections.ConfigDict:
   # events hidden at random, from all others (transformer only), for a run that
   # another begins with, see train.init_from
   objective.masked_rate = 0.2  # fraction of events that are hidden
-  objective.items = "softmax"  # a name of build.py: OBJECTIVES
+  objective.items = "softmax"  # a name of registries.py: ITEM_OBJECTIVES
   objective.items_weight = 1.0
   objective.tags = "multilabel_softmax"  # the tags of the next product
   objective.tags_weight = 0.0
@@ -151,6 +154,8 @@ def get_config() -> ml_collections.ConfigDict:
   # probability costs nothing
   objective.propensity_weight = 0.0  # multi-label losses: 0: all right tags
   # count alike; 1: rare ones as much more as they are overlooked
+  objective.uncopied_weight = 1.0  # tag_post only: of the loss of a tag that
+  # is not copied from earlier posts, beside that of one that may be
   objective.contrast_weight = 0.0  # of a loss that lets two views of a history
   # come to the same interest, unlike those of other people in its row; 0: none
   objective.contrast_temperature = 0.1  # of the cosine of two interests
@@ -159,7 +164,7 @@ def get_config() -> ml_collections.ConfigDict:
   objective.contrast_rate = 0.2  # fraction of a history that it touches
 
   optimizer = config.optimizer = ml_collections.ConfigDict()
-  optimizer.name = "adamw"  # a name of build.py: OPTIMIZERS
+  optimizer.name = "adamw"  # a name of registries.py: OPTIMIZERS
   optimizer.tables = "dense"  # 'lazy': products that a step does not read keep
   # their rows and moments, so that a step costs the same for any catalogue;
   # for losses that draw negatives, without ema_decay

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tagrec_jax.core.contradictions import check_sequence
+from tagrec_jax.core.contradictions import check_posts, check_sequence
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.typed import section
@@ -99,6 +99,7 @@ class ModelSettings:
   temperature: float = _key(1e-4)
   interests: int = _key(1)
   recent_events: int = _key(1)
+  recall: bool
   ages: bool
   memory_weight: float = _key(0, 1)
   memory_window: int = _key(1)
@@ -131,6 +132,7 @@ class ObjectiveSettings:
   asymmetric_gamma: float = _key(0, 10)
   asymmetric_margin: float = _key(0, 0.9)
   propensity_weight: float = _key(0, 1)
+  uncopied_weight: float = _key(0)
   contrast_weight: float = _key(0)
   contrast_temperature: float = _key(1e-4)
   contrast_views: tuple[str, ...]
@@ -247,6 +249,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     )
   _check_views(settings)
   _check_masked(settings)
+  check_posts(settings)
   check_sequence(settings)
   _check_intervals(settings)
   return settings

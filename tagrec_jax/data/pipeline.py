@@ -27,7 +27,7 @@ from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import NO_TIME, Dataset
 from tagrec_jax.data.epochs import RowStream, Slices
 from tagrec_jax.data.moments import moment_features
-from tagrec_jax.data.spec import Part, batch_key
+from tagrec_jax.data.spec import ID, Part, batch_key
 
 Batch = dict[str, np.ndarray]
 
@@ -111,14 +111,15 @@ class Context:
   """What is known of moments and people, named as in a batch.
 
   Args:
-    moment, person: names of the features that are read.
+    moment, person: names of the features that are read; a person's 'id' is
+      none of them.
   """
 
   def __init__(
     self, dataset: Dataset, moment: tuple[str, ...], person: tuple[str, ...]
   ):
     self._events = dataset.events
-    self._person = {name: dataset.person[name] for name in person}
+    self._person = {n: dataset.person[n] for n in person if n != ID}
     told = dataset.events.moment
     self._told = {name: told[name] for name in moment if name in told}
     self._timed = tuple(name for name in moment if name not in told)

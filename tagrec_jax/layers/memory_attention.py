@@ -39,8 +39,13 @@ class MemoryAttention(nnx.Module):
     x_BTD: Float[Array, "B T D"],
     kept: Kept,
     mask_BTS: Bool[Array, "B T S"],
+    bias_BNTS: Float[Array, "B N T S"] | None = None,
   ) -> Float[Array, "B T D"]:
-    """Mixes what each position may look at."""
+    """Mixes what each position may look at.
+
+    Args:
+      bias_BNTS: added to the logits.
+    """
     batch, size, width = x_BTD.shape
     shape = (batch, size, self.heads, width // self.heads)
     q_BTNH = self.query(x_BTD).reshape(shape)
@@ -50,6 +55,8 @@ class MemoryAttention(nnx.Module):
       kept.k_BSNH,
       preferred_element_type=jnp.float32,
     )
+    if bias_BNTS is not None:
+      logits_BNTS = logits_BNTS + bias_BNTS
     # As in self-attention: a row that may look at nothing stays finite.
     logits_BNTS = jnp.where(mask_BTS[:, None], logits_BNTS, -1e30)
     weights_BNTS = jax.nn.softmax(logits_BNTS).astype(x_BTD.dtype)

@@ -16,7 +16,8 @@ from flax import nnx
 Axes = tuple[str | None, ...]
 """Logical axis names, or None.
 
-They are 'products', 'vocabulary', 'content', 'embed', 'heads' and 'hidden'.
+They are 'products', 'vocabulary', 'content', 'people', 'embed', 'heads' and
+'hidden'.
 'products' is the first axis of tables with a row for each product of the
 catalogue: a step may read and write a few of these rows only. 'content' is that
 of tables of n-grams, words and classes that describe products.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -93,20 +93,3 @@ class Tagger(nnx.Module):
     """
     vectors_BD = self.products.vectors(product, noise)
     return self.tags(self.head(vectors_BD[:, None], noise), entries)
-
-
-class Taggers(nnx.Module):
-  """Taggers that learn side by side and answer together.
-
-  Each starts from other parameters, so that their mistakes differ.
-  Source: Lakshminarayanan et al. 2017, Deep ensembles (arXiv 1612.01474).
-
-  Args:
-    make: rngs → one of them.
-    count: how many.
-  """
-
-  def __init__(
-    self, make: Callable[[nnx.Rngs], Tagger], count: int, rngs: nnx.Rngs
-  ):
-    self.members = nnx.List([make(rngs) for _ in range(count)])

@@ -19,20 +19,19 @@ from tagrec_jax.objectives.split import Split
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def catalogue_tiles(
+def log_sums(
   part: int,
   split: Split,
   queries_BTD: jax.Array,
   vectors_CD: jax.Array,
   bias_C: jax.Array,
-  weights_BT: jax.Array,
 ) -> jax.Array:
-  """Σ weight · log Σ exp(scores).
+  """log Σ exp(scores) of each question, float32 [B, T].
 
   Args:
     part: how many entries of one device's catalogue make a tile.
   """
-  return _forward(part, split, queries_BTD, vectors_CD, bias_C, weights_BT)[0]
+  return _forward(part, split, queries_BTD, vectors_CD, bias_C)[0]
 
 
 def _forward(
@@ -41,7 +40,6 @@ def _forward(
   queries_BTD: jax.Array,
   vectors_CD: jax.Array,
   bias_C: jax.Array,
-  weights_BT: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
   def local(queries_BTD, vectors_CD, bias_C):
     B, T, D = queries_BTD.shape
@@ -54,17 +52,16 @@ def _forward(
 
   run = split.run(local, "BCC", "B")
   (log_sum_BT,) = run(queries_BTD, vectors_CD, bias_C)
-  saved = queries_BTD, vectors_CD, bias_C, weights_BT, log_sum_BT
-  return jnp.sum(log_sum_BT * weights_BT), saved
+  return log_sum_BT, (queries_BTD, vectors_CD, bias_C, log_sum_BT)
 
 
 def _backward(
   part: int,
   split: Split,
   saved: tuple[jax.Array, ...],
-  cotangent: jax.Array,
-) -> tuple[jax.Array | None, ...]:
-  queries_BTD, vectors_CD, bias_C, weights_BT, log_sum_BT = saved
+  slope_BT: jax.Array,
+) -> tuple[jax.Array, ...]:
+  queries_BTD, vectors_CD, bias_C, log_sum_BT = saved
 
   def local(queries_BTD, vectors_CD, bias_C, slope_BT, log_sum_BT):
     B, T, D = queries_BTD.shape
@@ -97,11 +94,10 @@ def _backward(
     )
 
   run = split.run(local, "BCCBB", "BCC")
-  slope_BT = weights_BT * cotangent
-  return *run(queries_BTD, vectors_CD, bias_C, slope_BT, log_sum_BT), None
+  return run(queries_BTD, vectors_CD, bias_C, slope_BT, log_sum_BT)
 
 
-catalogue_tiles.defvjp(_forward, _backward)
+log_sums.defvjp(_forward, _backward)
 
 
 def _sums(

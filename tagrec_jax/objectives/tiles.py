@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Int
 
-from tagrec_jax.objectives import rows
-from tagrec_jax.objectives.catalogue_tiles import catalogue_tiles
+from tagrec_jax.objectives import catalogue_tiles, rows
 from tagrec_jax.objectives.question_tiles import question_tiles
 from tagrec_jax.objectives.split import Split
 
@@ -75,7 +75,26 @@ def total(
       share_BTM = jnp.ones(column_BTM.shape)
     asked = right_BT, column_BTM, share_BTM, weights_BT
     return question_tiles(row, fitting, split, *scored, *asked)
+  log_sum_BT = log_sums(*scored, tiling=tiling)
+  return jnp.sum((log_sum_BT - right_BT) * lax.stop_gradient(weights_BT))
+
+
+def log_sums(
+  queries_BTD: Float[Array, "B T D"],
+  vectors_CD: Float[Array, "C D"],
+  bias_C: Float[Array, " C"],
+  *,
+  tiling: Tiling = DEFAULT,
+) -> Float[Array, "B T"]:
+  """log Σ exp(query · vectors + bias), for losses that are no sum over it.
+
+  Scores are computed once more for the gradient, where `total` does not.
+  """
+  split = Split.of(queries_BTD, vectors_CD)
+  local_rows = queries_BTD.shape[0] // split.parts(split.batch)
+  questions = local_rows * queries_BTD.shape[1]
+  catalogue = vectors_CD.shape[0] // split.parts(split.catalogue)
   part = max(tiling.entries, tiling.cache_bytes // (4 * questions))
-  part = min(part, catalogue)
-  log_sum = catalogue_tiles(part, split, *scored, weights_BT)
-  return log_sum - jnp.sum(right_BT * weights_BT)
+  return catalogue_tiles.log_sums(
+    min(part, catalogue), split, queries_BTD, vectors_CD, bias_C
+  )

@@ -23,6 +23,7 @@ _TENSOR: Rules = (
   ("products", "tensor"),
   ("vocabulary", "tensor"),
   ("content", "tensor"),
+  ("people", "tensor"),
   ("heads", "tensor"),
   ("hidden", "tensor"),
 )
@@ -34,7 +35,7 @@ PRESETS: dict[str, Rules] = {
 }
 """name → ordered (logical axis, mesh axis); the first that matches is used."""
 
-DATA_SIZED = frozenset({"products", "vocabulary", "content"})
+DATA_SIZED = frozenset({"products", "vocabulary", "content", "people"})
 """Axes as long as the data set makes them. Where such a size does not divide,
 the axis stays whole; every other size is the user's to choose, and an error."""
 

@@ -19,7 +19,8 @@ from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.ranking import Entries, Query, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
-from tagrec_jax.models.tagger import Tagger, Taggers
+from tagrec_jax.models.members import Members, together
+from tagrec_jax.models.tagger import Tagger
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
@@ -52,7 +53,7 @@ class TagItem:
   ):
     self._objective = objective
     prior = TagCounts.of(dataset).log_odds()
-    self._make = lambda key: Taggers(
+    self._make = lambda key: Members(
       lambda rngs: Tagger(
         settings.model, dataset.spec, encoders=encoders, prior=prior, rngs=rngs
       ),
@@ -116,9 +117,6 @@ class TagItem:
   ) -> dict[str, Float[Array, "B C"]]:
     """The scores of all tags for each product.
 
-    Several members answer with the logarithm of the geometric mean of their
-    probabilities.
-
     Args:
       ready: of `prepare`.
     """
@@ -127,10 +125,7 @@ class TagItem:
       scores(self._ask(member, entries, batch, None))
       for member, entries in zip(self._members(params), every, strict=True)
     ]
-    if len(answers) == 1:
-      return {"tags": answers[0]}
-    logs = [jax.nn.log_softmax(answer) for answer in answers]
-    return {"tags": sum(logs[1:], start=logs[0]) / len(logs)}
+    return {"tags": together(answers)}
 
   def _members(self, params: Params) -> Sequence[Tagger]:
     return nnx.merge(self._graph, nnx.State(params)).members

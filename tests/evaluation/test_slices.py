@@ -49,3 +49,16 @@ def test_by_history_has_everybody_once():
     ("21+", 2),
   ]
   assert all(r.values["recall@10"] == 1 for r in rows)
+
+
+def test_by_earlier_use_parts_the_tags_of_each_question():
+  ranks = np.array([[1, 20, 2, 0], [30, 3, 0, 0]])
+  own = np.array([[True, True, False, False], [False, False, False, False]])
+  product = np.array([[True, False, True, False], [True, False, False, False]])
+  rows = slices.by_earlier_use(ranks, own, product)
+  assert [(r.name, r.people, r.values["recall@10"]) for r in rows] == [
+    ("by the person, to the product", 1, 1.0),  # the first
+    ("by the person alone", 1, 0.0),  # 20
+    ("to the product alone", 2, 0.5),  # 2, and 30
+    ("neither", 1, 1.0),  # 3; padding is nobody's
+  ]

@@ -130,6 +130,7 @@ class OwnCatalogue(nnx.Module):
 
   Args:
     prior: [C] where the bias starts; None for 0.
+    mapped: False where the memory itself asks.
   """
 
   def __init__(
@@ -139,25 +140,32 @@ class OwnCatalogue(nnx.Module):
     axis: str,
     rngs: nnx.Rngs,
     prior: np.ndarray | None = None,
+    *,
+    mapped: bool = True,
   ):
+    self.map = query_map(settings, rngs) if mapped else None
     width = settings.width
-    self.map = Linear(
-      width,
-      width,
-      ("embed", None),
-      rngs,
-      dtype=jnp.dtype(settings.compute_dtype),
-    )
     self.table = param.table(size, width, (axis, "embed"), rngs)
     self.bias = param.of(np.zeros(size) if prior is None else prior, (axis,))
 
   def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-    return self.map(memory_BTD)
+    return self.map(memory_BTD) if self.map else memory_BTD
 
   def entries(self, content: Any, noise: Noise | None) -> Entries:
     """The table, whatever the content."""
     del content, noise
     return Entries(self.table[...], self.bias[...])
+
+
+def query_map(settings: ModelSettings, rngs: nnx.Rngs) -> Linear:
+  """What makes a query of a memory."""
+  return Linear(
+    settings.width,
+    settings.width,
+    ("embed", None),
+    rngs,
+    dtype=jnp.dtype(settings.compute_dtype),
+  )
 
 
 class RankingDecoder(nnx.Module):

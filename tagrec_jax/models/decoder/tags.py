@@ -16,7 +16,12 @@ from tagrec_jax.data.spec import Part, Spec
 from tagrec_jax.layers import param
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.models.decoder.ranking import Catalogue, Entries, OwnCatalogue
+from tagrec_jax.models.decoder.ranking import (
+  Catalogue,
+  Entries,
+  OwnCatalogue,
+  query_map,
+)
 
 
 class TagCatalogue(nnx.Module):
@@ -30,7 +35,7 @@ class TagCatalogue(nnx.Module):
   Args:
     size: tags of training, T.
     encoders: feature of tags → what encodes it; may be those of products.
-    prior: see `tag_catalogue`.
+    prior, mapped: see `tag_catalogue`.
   """
 
   def __init__(
@@ -40,16 +45,12 @@ class TagCatalogue(nnx.Module):
     encoders: Mapping[str, nnx.Module],
     rngs: nnx.Rngs,
     prior: np.ndarray | None = None,
+    *,
+    mapped: bool = True,
   ):
     width = settings.width
     self.rate = settings.tag_dropout
-    self.map = Linear(
-      width,
-      width,
-      ("embed", None),
-      rngs,
-      dtype=jnp.dtype(settings.compute_dtype),
-    )
+    self.map = query_map(settings, rngs) if mapped else None
     self.names = tuple(encoders)
     self.encoders = nnx.List(list(encoders.values()))
     self.norm = param.layer_norm(width, rngs, dtype=jnp.float32)
@@ -67,7 +68,7 @@ class TagCatalogue(nnx.Module):
     self.common = param.of(prior.mean(keepdims=True), (None,))
 
   def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-    return self.map(memory_BTD)
+    return self.map(memory_BTD) if self.map else memory_BTD
 
   def entries(
     self, content: Mapping[str, Array], noise: Noise | None
@@ -125,6 +126,8 @@ def tag_catalogue(
   encoders: Mapping[str, nnx.Module],
   rngs: nnx.Rngs,
   prior: np.ndarray | None = None,
+  *,
+  mapped: bool = True,
 ) -> Catalogue:
   """The catalogue of tags that the settings choose.
 
@@ -132,12 +135,15 @@ def tag_catalogue(
     encoders: feature of products → what encodes it. Tags have features of the
       same names, and share the encoders.
     prior: [T] where the biases of tags start; None for 0.
+    mapped: False where the memory itself asks, without a map to a query.
 
   Raises:
     UserError: if tags should be made of text, but no encoder reads any.
   """
   if settings.tag_vectors == "learned":
-    return OwnCatalogue(settings, spec.num_tags, "vocabulary", rngs, prior)
+    return OwnCatalogue(
+      settings, spec.num_tags, "vocabulary", rngs, prior, mapped=mapped
+    )
   known = [feature.name for feature in spec.of(Part.TAG)]
   shared = {n: encoder for n, encoder in encoders.items() if n in known}
   if not shared:
@@ -148,4 +154,6 @@ def tag_catalogue(
       "a feature of tags in config.model.product",
       "name one there, or set config.model.tag_vectors='learned'",
     )
-  return TagCatalogue(settings, spec.num_tags, shared, rngs, prior)
+  return TagCatalogue(
+    settings, spec.num_tags, shared, rngs, prior, mapped=mapped
+  )
