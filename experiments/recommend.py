@@ -10,6 +10,10 @@ without history. --requests=FILE asks many questions: a line for each, such as
 what else is known of the moment in "context", such as {"device": "phone"}.
 Without any of them the question is that of a person without history.
 
+--item=ID (or a title) asks a run of the task 'tag_post' for the tags that the
+person gives this product; an event of a history has the "tags" that were given,
+and a line of --requests names the product in "item".
+
 --products=FILE asks a run of the task 'tag_item' for the tags of products: a
 table like `items` of the source 'folder'. --top_k=auto gives as many tags as
 suits the products of valid best. --allowed=NAME,PATTERN gives no other tags;
@@ -37,6 +41,9 @@ _TIME = flags.DEFINE_integer(
 _CONTEXT = flags.DEFINE_list(
   "context", [], "what else is known of the moment, such as device=phone"
 )
+_ITEM = flags.DEFINE_string(
+  "item", "", "id or title of the product a person tags"
+)
 _PRODUCTS = flags.DEFINE_string(
   "products", "", "CSV, JSONL or Parquet: products to be tagged"
 )
@@ -50,7 +57,9 @@ _EXCLUSIVE = flags.DEFINE_list(
   "exclusive", [], "for --products: patterns of tags that exclude each other"
 )
 _TARGETS = flags.DEFINE_list(
-  "targets", ["items"], "items, tags or items,tags: what is recommended"
+  "targets",
+  [],
+  "items, tags or items,tags: what is recommended; default: items to people",
 )
 _EXCLUDE_SEEN = flags.DEFINE_bool(
   "exclude_seen", True, "leave out what the history holds"
@@ -74,6 +83,7 @@ def main(argv: Sequence[str]) -> None:
     time=_TIME.value,
     context=_CONTEXT.value,
     products=_PRODUCTS.value,
+    item=_ITEM.value,
     top_k=_TOP_K.value,
     allowed=_ALLOWED.value,
     exclusive=_EXCLUSIVE.value,

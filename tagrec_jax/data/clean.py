@@ -163,7 +163,7 @@ class _Gathered:
     if event.tags or event.categories:
       event = dataclasses.replace(
         event,
-        tags=_tidy_tags(event.tags),
+        tags=tidy_tags(event.tags),
         categories=_tidy_categories(event.categories),
       )
     self.events.append(event)
@@ -219,7 +219,7 @@ def tidy_item(item: Item) -> Item:
     item,
     title=normalise(item.title, LONGEST_TITLE),
     description=normalise(item.description, LONGEST_DESCRIPTION),
-    tags=_tidy_tags(item.tags),
+    tags=tidy_tags(item.tags),
     numbers=finite,
     categories=_tidy_categories(item.categories),
     sets=_tidy_sets(item.sets),
@@ -238,11 +238,12 @@ def tidy_tag(tag: Tag) -> Tag:
 def _tidy_sets(
   sets: Mapping[str, Iterable[str]],
 ) -> dict[str, tuple[str, ...]]:
-  tidy = {name: _tidy_tags(members) for name, members in sets.items()}
+  tidy = {name: tidy_tags(members) for name, members in sets.items()}
   return {name: members for name, members in tidy.items() if members}
 
 
-def _tidy_tags(tags: Iterable[str]) -> tuple[str, ...]:
+def tidy_tags(tags: Iterable[str]) -> tuple[str, ...]:
+  """Names of tags in one form, each once."""
   tidy = (normalise(tag, LONGEST_NAME) for tag in tags)
   return tuple(dict.fromkeys(tag for tag in tidy if tag))
 

@@ -9,7 +9,8 @@ from tagrec_jax import build
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.rng import named_generator
 from tagrec_jax.core.settings import Settings
-from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.dataset import Dataset, Questions
+from tagrec_jax.data.posts import post_question_batches, tagged
 from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.decoding.topk import top_k
 from tagrec_jax.run.measure import Scores
@@ -26,6 +27,8 @@ def table(
   """Those asked about are drawn by the seed, the same in every run."""
   if settings.task == "tag_item":
     return _products(settings, dataset, scores, count)
+  if settings.task == "tag_post":
+    return _posts(settings, dataset, scores, count)
   return _people(settings, dataset, scores, count)
 
 
@@ -76,6 +79,37 @@ def _products(
       dataset.titles[row],
       "\n".join(own[: 2 * SHOWN]),
       "\n".join(tags[t] for t in best_BK[place] if t >= 0),
+    )
+  return table
+
+
+def _posts(
+  settings: Settings, dataset: Dataset, scores: Scores, count: int
+) -> Table:
+  """One row a post of test: who, what, the tags given, the list."""
+  table = Table(title="Tags for three posts", show_lines=True)
+  for column in ("person", "product", "tags given", "recommended"):
+    table.add_column(column)
+  posts = tagged(dataset, dataset.test)
+  chosen = _drawn(len(posts.people), count, settings.seed)
+  posts = Questions(posts.people[chosen], posts.events[chosen])
+  (batch,) = post_question_batches(
+    dataset,
+    posts,
+    settings.pipeline,
+    batch_people=len(chosen),
+    moment=settings.model.moment,
+    person=settings.model.person,
+  )
+  nothing = np.full((len(chosen), 0), UNKNOWN, np.int32)
+  best_BK, _ = top_k(scores(batch)["tags"], SHOWN, nothing)
+  tags, given = dataset.all_tags.ids, batch["relevant_tags"]
+  for row, question in enumerate(batch["question"]):
+    table.add_row(
+      dataset.people.ids[posts.people[question]],
+      dataset.titles[batch["target_ids"][row]],
+      "\n".join(tags[t] for t in given[row] if t >= 0),
+      "\n".join(tags[t] for t in best_BK[row] if t >= 0),
     )
   return table
 

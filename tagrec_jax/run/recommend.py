@@ -18,6 +18,7 @@ from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import Asker
 from tagrec_jax.run.trained import Trained
 from tagrec_jax.serving.answers import Recommender
+from tagrec_jax.serving.posts import PostTagger
 from tagrec_jax.serving.products import ProductTagger
 from tagrec_jax.serving.requests import (
   Request,
@@ -27,6 +28,11 @@ from tagrec_jax.serving.requests import (
 )
 from tagrec_jax.tasks.write_tags import WriteTags
 
+_NAME = {
+  "--products": "name a table in --products",
+  "--item": "name a product in --item, or many in a file for --requests",
+}
+
 
 def recommend(
   workdir: str,
@@ -35,10 +41,11 @@ def recommend(
   history: str = "",
   requests: str = "",
   products: str = "",
+  item: str = "",
   time: int | None = None,
   context: Sequence[str] = (),
   top_k: str = "10",
-  targets: Sequence[str] = ("items",),
+  targets: Sequence[str] = (),
   exclude_seen: bool = True,
   allowed: Sequence[str] = ("*",),
   exclusive: Sequence[str] = (),
@@ -51,15 +58,21 @@ def recommend(
   """
   k = 0 if products and top_k == "auto" else _length(top_k)
   run = trained.load(workdir, checkpoint)
-  _check_task(run.settings, products)
+  task = run.settings.task
+  _check_task(task, products, item, requests)
+  _check_targets(targets, run.settings)
   if products:
     answers = _tag(run, products, k, allowed, exclusive)
   else:
-    _check_targets(targets, run.settings)
-    asked = _requests(run.dataset, person, history, requests, time, context)
-    recommender = Recommender(run.scores, run.dataset, run.settings)
-    answers = recommender.answer(
-      asked, targets=targets, k=k, exclude_seen=exclude_seen
+    asked = _requests(
+      run.dataset, person, history, requests, item, time, context
+    )
+    answers = (
+      PostTagger(run.scores, run.dataset, run.settings).answer(asked, k=k)
+      if task == "tag_post"
+      else Recommender(run.scores, run.dataset, run.settings).answer(
+        asked, targets=targets or ("items",), k=k, exclude_seen=exclude_seen
+      )
     )
   for answer in answers:
     print(json.dumps(answer, ensure_ascii=False))
@@ -106,17 +119,20 @@ def _length(top_k: str) -> int:
   return int(top_k)
 
 
-def _check_task(settings: Settings, products: str) -> None:
-  """Products are asked for their tags by one task, people by the others."""
-  if bool(products) == (settings.task == "tag_item"):
-    return
-  raise UserError(
-    "flags",
-    f"found {'' if products else 'no '}--products, and a run of the task"
-    f" '{settings.task}'",
-    "--products with 'tag_item', and with it alone",
-    "name a table in --products" if not products else "leave it out",
-  )
+def _check_task(task: str, products: str, item: str, requests: str) -> None:
+  """Products are asked for their tags by one task, posts by another."""
+  for flag, value, owner in (
+    ("--products", products, "tag_item"),
+    # Requests name the product themselves.
+    ("--item", item or requests if task == "tag_post" else item, "tag_post"),
+  ):
+    if bool(value) != (task == owner):
+      raise UserError(
+        "flags",
+        f"found {'' if value else 'no '}{flag}, and a run of the task '{task}'",
+        f"{flag} with '{owner}', and with it alone",
+        "leave it out" if value else _NAME[flag],
+      )
 
 
 def _requests(
@@ -124,6 +140,7 @@ def _requests(
   person: str,
   history: str,
   requests: str,
+  item: str,
   time: int | None,
   context: Sequence[str],
 ) -> list[Request]:
@@ -134,13 +151,22 @@ def _requests(
       "one of them",
       "put several questions into a file for --requests",
     )
+  titles = Titles(dataset)
   if requests:
-    return read_requests(requests, Titles(dataset))
+    if item:
+      raise UserError(
+        "flags",
+        "found --item and --requests",
+        "one of them",
+        "write 'item' into each line of the requests",
+      )
+    return read_requests(requests, titles)
   known = dict(_named(pair) for pair in context)
+  asked = titles.item(item, "--item") if item else ""
   if history:
-    taken = read_history(history, Titles(dataset))
-    return [Request(history=taken, time=time, context=known)]
-  return [Request(person, None if person else (), time, known)]
+    taken = read_history(history, titles)
+    return [Request(history=taken, time=time, context=known, item=asked)]
+  return [Request(person, None if person else (), time, known, asked)]
 
 
 def _named(pair: str) -> tuple[str, str]:
@@ -161,6 +187,6 @@ def _check_targets(targets: Sequence[str], settings: Settings) -> None:
         f"found '{target}'",
         f"what the model was trained for: {', '.join(known)}",
         f"train with config.objective.{target}_weight above 0"
-        if target in ("items", "tags")
+        if target in ("items", "tags") and settings.task == "next_item"
         else "use one of them",
       )

@@ -56,6 +56,9 @@ def next_commands(console: Console, settings: Settings, workdir: str) -> None:
   if settings.task == "tag_item":
     ask = f"{command(workdir, 'recommend')} --products=FILE.jsonl --top_k=5"
     again = f"{command(workdir, 'evaluate')} --split=valid"
+  elif settings.task == "tag_post":
+    ask = f"{command(workdir, 'recommend')} --person=ID --item=ID --top_k=5"
+    again = command(workdir, "evaluate")
   else:
     targets = ",".join(build.targets(settings))
     ask = f"{command(workdir, 'recommend')} --targets={targets} --top_k=5"

@@ -20,10 +20,12 @@ class Taken:
   Attributes:
     item: id in the item vocabulary, or an id training never saw.
     time: seconds since 1970 UTC; None if not known.
+    tags: that the person gave the product; read by the task 'tag_post'.
   """
 
   item: str
   time: int | None = None
+  tags: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,18 +38,46 @@ class Request:
       that the data set has of `person`.
     time: the moment asked, seconds since 1970 UTC; None: not known.
     context: what else is known of the moment, such as {'device': 'phone'}.
+    item: id of the product whose tags are asked, in the task 'tag_post'.
   """
 
   person: str = ""
   history: tuple[Taken, ...] | None = None
   time: int | None = None
   context: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  item: str = ""
+
+
+def check(requests: Sequence[Request], *, posts: bool) -> None:
+  """Posts have a product that is asked about; nobody else has, nor tags.
+
+  Raises:
+    UserError: naming the first request for which it is otherwise.
+  """
+  for number, request in enumerate(requests, 1):
+    where = f"request {number}"
+    if posts and not request.item:
+      raise UserError(
+        where,
+        "found no product",
+        "the one that is tagged",
+        "name it in 'item', or in --item",
+      )
+    tags = any(taken.tags for taken in request.history or ())
+    if not posts and (request.item or tags):
+      raise UserError(
+        where,
+        f"found {'a product' if request.item else 'tags in the history'}",
+        "none, as the model was not trained for the task 'tag_post'",
+        f"leave out '{'item' if request.item else 'tags'}'",
+      )
 
 
 class Titles:
   """Finds a product by its id or its title."""
 
   def __init__(self, dataset: Dataset):
+    self._ids = dataset.all_items
     self._by_title = collections.defaultdict(list)
     for id, title in zip(dataset.all_items.ids, dataset.titles, strict=True):
       self._by_title[title.casefold()].append(id)
@@ -78,9 +108,18 @@ class Titles:
       else "give its id",
     )
 
+  def item(self, value: Any, where: str) -> str:
+    """The id of a product that is named by its id or else by its title.
+
+    Raises:
+      UserError: as `id_of`.
+    """
+    name = _text(value, where)
+    return name if name in self._ids else self.id_of(name, where)
+
   def taken(self, value: Any, where: str) -> Taken:
-    """Reads {"id": ...} or {"title": ...}, with an optional "time"."""
-    fields = _object(value, {"id", "title", "time"}, where)
+    """Reads {"id": ...} or {"title": ...}, with optional "time" and "tags"."""
+    fields = _object(value, {"id", "title", "time", "tags"}, where)
     if ("id" in fields) == ("title" in fields):
       raise UserError(
         where,
@@ -89,10 +128,11 @@ class Titles:
         'write {"title": "Heat"} or {"id": "273"}',
       )
     time = _time(fields.get("time"), where)
+    tags = _tags(fields.get("tags", []), f"{where} [tags]")
     if "title" in fields:
       title = _text(fields["title"], f"{where} [title]")
-      return Taken(self.id_of(title, where), time)
-    return Taken(_text(fields["id"], f"{where} [id]"), time)
+      return Taken(self.id_of(title, where), time, tags)
+    return Taken(_text(fields["id"], f"{where} [id]"), time, tags)
 
 
 def read_history(path: str, titles: Titles) -> tuple[Taken, ...]:
@@ -108,14 +148,16 @@ def read_requests(path: str, titles: Titles) -> list[Request]:
   """Many questions, one a line.
 
   {"person": "196"}, or {"history": [{"title": "Heat"}, {"id": "50"}]}, each
-  with an optional "time" and "context", such as {"device": "phone"}.
+  with an optional "time" and "context", such as {"device": "phone"}; and with
+  the "item", an id or a title, whose tags are asked.
 
   Raises:
     UserError: naming the line that cannot be read.
   """
   requests = []
   for where, value in _lines(path):
-    fields = _object(value, {"person", "history", "time", "context"}, where)
+    known = {"person", "history", "time", "context", "item"}
+    fields = _object(value, known, where)
     history = fields.get("history")
     if history is not None and not isinstance(history, Sequence):
       raise UserError(f"{where} [history]", f"found {history!r}", "a list")
@@ -127,6 +169,9 @@ def read_requests(path: str, titles: Titles) -> list[Request]:
         else tuple(titles.taken(v, f"{where} [history]") for v in history),
         _time(fields.get("time"), where),
         _context(fields.get("context", {}), f"{where} [context]"),
+        titles.item(fields["item"], f"{where} [item]")
+        if "item" in fields
+        else "",
       )
     )
   return requests
@@ -148,6 +193,12 @@ def _lines(path: str) -> Iterator[tuple[str, Any]]:
           ) from error
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(path, str(error), "a UTF-8 JSONL file") from error
+
+
+def _tags(value: Any, where: str) -> tuple[str, ...]:
+  if isinstance(value, str) or not isinstance(value, Sequence):
+    raise UserError(where, f"found {value!r}", "a list of tags")
+  return tuple(_text(tag, where) for tag in value)
 
 
 def _context(value: Any, where: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Questions are read as they are written, or refused in one line."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from tagrec_jax.serving.requests import (
   Request,
   Taken,
   Titles,
+  check,
   read_history,
   read_requests,
 )
@@ -61,6 +63,30 @@ def test_requests(titles, tmp_path):
   ]
 
 
+def test_posts_have_a_product_and_tags(titles, tmp_path):
+  path = lines(
+    tmp_path / "requests.jsonl",
+    {"person": "a", "item": 3},
+    {"history": [{"id": "2", "tags": ["sad", 7]}], "item": "film ONE"},
+  )
+  asked = read_requests(path, titles)
+  assert asked == [
+    Request("a", item="3"),
+    Request("", (Taken("2", None, ("sad", "7")),), item="1"),
+  ]
+  check(asked, posts=True)
+  with pytest.raises(UserError, match="request 1: found a product, expected n"):
+    check(asked, posts=False)
+  untold = [dataclasses.replace(request, item="") for request in asked]
+  with pytest.raises(UserError, match="request 2: found tags in the history"):
+    check(untold, posts=False)
+  with pytest.raises(UserError, match="request 1: found no product"):
+    check(untold, posts=True)
+  path = lines(tmp_path / "requests.jsonl", {"item": "Film on"})
+  with pytest.raises(UserError, match=r"\[item\]: no product is called"):
+    read_requests(path, titles)
+
+
 def test_a_context_is_an_object(titles, tmp_path):
   path = lines(tmp_path / "requests.jsonl", {"context": "phone"})
   with pytest.raises(
@@ -75,7 +101,9 @@ def test_a_context_is_an_object(titles, tmp_path):
     ("{", r":2: Expecting property name"),
     ("[" * 100_000, r":2: maximum recursion depth exceeded"),
     ("3", r":2: found 3, expected a JSON object"),
-    ('{"name": "x"}', r":2: unknown key 'name', expected only id, time, title"),
+    ('{"name": "x"}', r":2: unknown key 'name', expected only id, tags, time,"),
+    ('{"id": "1", "tags": "sad"}', r"\[tags\]: found 'sad', expected a list"),
+    ('{"id": "1", "tags": [["x"]]}', r"\[tags\]: found \['x'\], expected text"),
     ("{}", r":2: found \[\], expected either 'id' or 'title'"),
     ('{"title": "Film on"}', r"did you mean 'film one'"),
     ('{"title": "Twice"}', r"found 'Twice' 2 times.*give the id instead: 4, 5"),
