@@ -69,6 +69,10 @@ BENCH = [
 # Folders of pretrained text encoders, as Hugging Face writes them.
 PRETRAINED = ["safetensors>=0.8,<0.9", "tokenizers>=0.23.3,<0.24"]
 
+# The compiler of TPUs, for machines without one: as jax[tpu] of the tested jax
+# pins it. Another version cannot tell of every program it compiles.
+TPU_COMPILE = ["libtpu==0.0.42.1; platform_system == 'Linux'"]
+
 setuptools.setup(
   name="tagrec_jax",
   version=version(),
@@ -86,6 +90,7 @@ setuptools.setup(
     "pretrained": PRETRAINED,
     "audio": ["soundfile>=0.13"],  # clips that are not WAV
     "tpu": ["jax[tpu]"],
+    "tpu-compile": TPU_COMPILE,
     "cuda": ["jax[cuda12]"],
   },
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
   from tagrec_jax.data.posts import PostBatches
   from tagrec_jax.data.products import ProductBatches
   from tagrec_jax.data.records import Item, Tag
+  from tagrec_jax.data.tag_counts import TagCounts
   from tagrec_jax.objectives.contrast import Contrast
   from tagrec_jax.tasks.task import Task
   from tagrec_jax.training.parallel import Backend
@@ -167,8 +168,14 @@ def feature_encoders(
   }
 
 
-def model(checked: Settings, prepared: Dataset) -> Task:
-  """The model of a config for a data set."""
+def model(
+  checked: Settings, prepared: Dataset, counts: TagCounts | None = None
+) -> Task:
+  """The model of a config for a data set.
+
+  Args:
+    counts: of tags, where the data set has none to count; None counts them.
+  """
   encoders = feature_encoders(checked, prepared)
   written = checked.model.decoder == "sequence"
   if _writes_items(checked):
@@ -193,7 +200,7 @@ def model(checked: Settings, prepared: Dataset) -> Task:
       encoders=encoders,
       history=registries.HISTORY_ENCODERS[checked.model.history],
     )
-  objectives = _objectives(checked, prepared)
+  objectives = _objectives(checked, prepared, counts)
   if checked.task == "tag_item":
     from tagrec_jax.tasks.tag_item import TagItem
 
@@ -229,7 +236,9 @@ def _contrast(checked: Settings) -> Contrast | None:
   return Contrast.from_settings(checked.objective)
 
 
-def _objectives(checked: Settings, prepared: Dataset) -> dict[str, Any]:
+def _objectives(
+  checked: Settings, prepared: Dataset, counts: TagCounts | None
+) -> dict[str, Any]:
   """target → its loss."""
   from tagrec_jax.data.tag_counts import TagCounts
 
@@ -240,7 +249,7 @@ def _objectives(checked: Settings, prepared: Dataset) -> dict[str, Any]:
       objective
     )
   if "tags" in wanted:
-    counts = TagCounts.of(prepared)
+    counts = TagCounts.of(prepared) if counts is None else counts
     made["tags"] = registries.TAG_OBJECTIVES[objective.tags].from_settings(
       objective, counts
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,8 @@ class Dataset:
       asked; new ones, unless they were added later (extend.py).
     product: name → array [C + N, ...] for each product feature; 'tags' holds
       new tags too, but not of products of training.
-    tag: name → array [T + N, ...] for each tag feature.
+    tag: name → array [T + N, ...] for each tag feature. Arrays of products and
+      tags may be known only while a program is traced, see run/aot/made_up.py.
     person: name → array [P, ...] for each person feature.
     counts: what cleaning did: reason → rows.
     encodings: how `product` and `person` were made, for those that come later.
@@ -125,7 +127,7 @@ class Dataset:
   train_ends: np.ndarray
   valid: Questions
   test: Questions
-  product: dict[str, np.ndarray]
+  product: dict[str, Any]
   person: dict[str, np.ndarray]
   counts: dict[str, int]
   encodings: tuple[Encoding, ...] = ()
@@ -133,7 +135,7 @@ class Dataset:
   new_tags: Vocabulary = NONE
   valid_items: np.ndarray = dataclasses.field(default_factory=_no_rows)
   test_items: np.ndarray = dataclasses.field(default_factory=_no_rows)
-  tag: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  tag: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def all_items(self) -> Vocabulary:

@@ -22,6 +22,18 @@ from tagrec_jax.tasks.task import Task
 Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 OURS = "tagrec_jax"
 
+UNREAD = frozenset(
+  {
+    *("question", "seen_ids", "target_ids", "history_lengths"),
+    *("product_ids", "target_tags", "relevant_tags", "events"),
+  }
+)
+"""Arrays of a batch of questions that stay on the host.
+
+Only the ranking reads them: the widths of `seen_ids` differ between questions,
+and each would compile the model again.
+"""
+
 
 class Measure:
   """The held-out questions of one split under one protocol.
@@ -139,16 +151,10 @@ class Asker:
 
   def of(self, params: Any) -> Scores:
     """batch → target → scores [B, C]."""
-    # What only the ranking reads stays on the host: the widths of `seen_ids`
-    # differ between questions, and each would compile the model again.
-    unread = {
-      *("question", "seen_ids", "target_ids", "history_lengths"),
-      *("product_ids", "target_tags", "relevant_tags", "events"),
-    }
     ready = self._prepare(params)
 
     def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
-      read = {k: v for k, v in batch.items() if k not in unread}
+      read = {k: v for k, v in batch.items() if k not in UNREAD}
       return self._scores(ready, read)
 
     return ask

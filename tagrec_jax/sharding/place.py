@@ -61,6 +61,21 @@ def stack(batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
   }
 
 
+def batch_shapes(
+  stacked: Mapping[str, np.ndarray], mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """What `place_batches` gives, as shapes.
+
+  Args:
+    stacked: name → array [batches, rows, ...] of all hosts.
+  """
+  sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
+  return {
+    name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+    for name, array in stacked.items()
+  }
+
+
 def place_batches(
   batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh
 ) -> dict[str, jax.Array]:

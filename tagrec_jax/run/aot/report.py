@@ -1,0 +1,205 @@
+"""What was compiled, as tables for the console and as Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from tagrec_jax.run.aot.roofline import ASSUMPTIONS
+
+GIB = 2**30
+
+_MADE = (
+  "Made by `python -m experiments.compile_tpu`: compiled ahead of time by the"
+  " compiler of the target, never run. Times are modelled."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+  """A table that does not know yet how it is drawn.
+
+  Attributes:
+    title: above it.
+    names: of its columns; the first is text, the others are numbers.
+    cells: one list for each row.
+  """
+
+  title: str
+  names: Sequence[str]
+  cells: Sequence[Sequence[str]]
+
+
+def tables(about: Mapping[str, Any]) -> list[Table]:
+  """For the console."""
+  drawn = []
+  for rows in _all(about):
+    table = Table(title=rows.title)
+    for number, name in enumerate(rows.names):
+      table.add_column(
+        name, justify="right" if number else "left", overflow="fold"
+      )
+    for cells in rows.cells:
+      table.add_row(*cells)
+    drawn.append(table)
+  return drawn
+
+
+def markdown(about: Mapping[str, Any]) -> str:
+  """The same for a file, with what it depends on."""
+  first = _first(about)
+  lines = [
+    f"# {about['config']} on {about['topology']}",
+    "",
+    _MADE,
+  ]
+  if first:
+    mesh = " x ".join(f"{n} {s}" for n, s in first["mesh"].items())
+    chip = first["chip"]
+    lines += [
+      "",
+      f"Devices: {mesh}, preset '{first['preset']}'.",
+      f"Catalogue: {first['catalogue']}.",
+      f"Chip: {chip['name']}, {chip['hbm'] / GIB:.0f} GiB ({chip['source']}).",
+    ]
+  for rows in _all(about):
+    lines += ["", f"## {rows.title}", "", _line(rows.names)]
+    lines.append(_line(["---", *["---:"] * (len(rows.names) - 1)]))
+    lines += [_line(cells) for cells in rows.cells]
+  lines += ["", "## What the modelled times assume", ""]
+  lines += [f"- {assumption}." for assumption in ASSUMPTIONS]
+  return "\n".join(lines) + "\n"
+
+
+def fits(program: Mapping[str, Any]) -> str:
+  """Whether a program fits into a chip, and by how much."""
+  if "failed" in program:
+    return program["failed"]
+  free = program["chip"]["hbm"] - program["memory"]["peak"]
+  if free < 0:
+    return f"does not fit: {bytes_(-free)} too much"
+  return f"fits: {bytes_(free)} free"
+
+
+def bytes_(size: int | float) -> str:
+  """A size in the unit that suits it."""
+  for unit, name in ((GIB, "GiB"), (2**20, "MiB")):
+    if size >= unit:
+      return f"{size / unit:.2f} {name}"
+  return f"{size / 2**10:.2f} KiB"
+
+
+def _all(about: Mapping[str, Any]) -> Iterator[Rows]:
+  programs = about["programs"]
+  yield _memory(about, programs)
+  compiled = [p for p in programs if "failed" not in p]
+  if compiled:
+    yield _work(compiled)
+    yield _exchanges(compiled)
+  if first := _first(about):
+    yield _parameters(first["parameters"])
+
+
+def _first(about: Mapping[str, Any]) -> dict[str, Any] | None:
+  """A program that came as far as being lowered."""
+  return next((p for p in about["programs"] if "parameters" in p), None)
+
+
+def _memory(about: Mapping[str, Any], programs: Sequence[Any]) -> Rows:
+  parts = ("arguments", "reused", "temporaries", "program", "peak")
+  cells = []
+  for program in programs:
+    memory = program.get("memory", {})
+    cells.append(
+      [
+        program["step"],
+        *(bytes_(memory[part]) if memory else "" for part in parts),
+        _padding(program),
+        fits(program),
+      ]
+    )
+  title = f"{about['config']} on {about['topology']}: memory of a device"
+  return Rows(title, ["program", *parts, "padding", "of its HBM"], cells)
+
+
+def _padding(program: Mapping[str, Any]) -> str:
+  """What tiles add to the arguments."""
+  if "padding" not in program or not program["padding"]["bytes"]:
+    return ""
+  padding = program["padding"]
+  return f"{padding['padded'] / padding['bytes'] - 1:.1%}"
+
+
+def _work(programs: Sequence[Any]) -> Rows:
+  cells = []
+  for program in programs:
+    model, flops = program["modelled"], program["flops"]
+    cells.append(
+      [
+        program["step"],
+        f"{flops['compiler'] / 1e9:,.3f}",
+        f"{flops['matmuls'] / 1e9:,.3f}",
+        bytes_(program["bytes_moved"]),
+        *(_ms(model[part]) for part in ("compute", "memory", "exchange")),
+        f"{_ms(model['least'])} to {_ms(model['most'])}",
+        model["bound"],
+      ]
+    )
+  names = ["program", "GFLOPs (compiler)", "GFLOPs (matmuls)", "moved"]
+  times = ["compute, ms", "memory, ms", "exchange, ms", "call, ms", "bound"]
+  title = "Work of a device, and modelled times of a call"
+  return Rows(title, names + times, cells)
+
+
+def _exchanges(programs: Sequence[Any]) -> Rows:
+  cells = [
+    [
+      f"{program['step']}: {row['kind']}",
+      row["axes"],
+      f"{row['group']}",
+      f"{row['times']:,}{'' if row['counted'] else ' or more'}",
+      bytes_(row["bytes"]),
+      bytes_(row["sent"]),
+    ]
+    for program in programs
+    for row in program["collectives"]
+  ]
+  names = ["exchange", "mesh axes", "devices", "times", "results", "sent"]
+  return Rows("Exchanges of a device in a call", names, cells)
+
+
+def _parameters(rows: Sequence[Any]) -> Rows:
+  cells = [
+    [
+      row["name"],
+      " x ".join(f"{n} {a or '-'}" for n, a in _named(row)) or "scalar",
+      " x ".join(_split(part) for part in row["split"]) or "whole",
+      " x ".join(str(n) for n in row["shape_on_device"]),
+      bytes_(row["bytes_on_device"]),
+    ]
+    for row in rows
+  ]
+  total = sum(row["size"] for row in rows)
+  names = ["parameter", "shape", "split over", "on a device", "size"]
+  return Rows(f"Parameters: {total:,} numbers", names, cells)
+
+
+def _named(row: Mapping[str, Any]) -> Iterator[tuple[int, str | None]]:
+  return zip(row["shape"], row["axes"], strict=True)
+
+
+def _split(part: Any) -> str:
+  if part is None:
+    return "-"
+  return part if isinstance(part, str) else "+".join(part)
+
+
+def _line(cells: Sequence[str]) -> str:
+  return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def _ms(seconds: float) -> str:
+  return f"{seconds * 1e3:,.3f}"
