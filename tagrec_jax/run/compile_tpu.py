@@ -88,7 +88,7 @@ def compile_tpu(
   for step in steps:
     say(f"compiling '{step}' of {settings.name} for {topology}")
     found.append(run_child(asked | {"step": step}))
-  about = {"config": settings.name, "topology": topology, "programs": found}
+  about = report.gathered(settings.name, topology, found)
   name = f"{settings.name}-{topology.replace(':', '-')}"
   files.write_json(folder / f"{name}.json", about)
   (folder / f"{name}.md").write_text(report.markdown(about), encoding="utf-8")

@@ -205,12 +205,9 @@ def test_fits_says_by_how_much():
 
 
 def test_a_program_that_failed_is_shown():
-  about = {
-    "config": "toy",
-    "topology": "v5e:4x4",
-    "programs": [{"step": "train", "failed": "crashed | signal 11"}],
-  }
-  assert "| train |  |  |  |  |  |  | crashed / signal 11 |" in (
+  failed = {"step": "train", "failed": "crashed | signal 11"}
+  about = reports.gathered("toy", "v5e:4x4", [failed])
+  assert "| train |  |  |  |  | crashed / signal 11 |" in (
     reports.markdown(about)
   )
   assert len(reports.tables(about)) == 1

@@ -33,6 +33,22 @@ class Rows:
   cells: Sequence[Sequence[str]]
 
 
+def gathered(
+  config: str, topology: str, programs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+  """What all programs of a config told; parameters, which they share, once."""
+  told = [p["parameters"] for p in programs if "parameters" in p]
+  return {
+    "config": config,
+    "topology": topology,
+    "parameters": told[0] if told else [],
+    "programs": [
+      {key: value for key, value in program.items() if key != "parameters"}
+      for program in programs
+    ],
+  }
+
+
 def tables(about: Mapping[str, Any]) -> list[Table]:
   """For the console."""
   drawn = []
@@ -99,17 +115,17 @@ def _all(about: Mapping[str, Any]) -> Iterator[Rows]:
   if compiled:
     yield _work(compiled)
     yield _exchanges(compiled)
-  if first := _first(about):
-    yield _parameters(first["parameters"])
+  if about["parameters"]:
+    yield _parameters(about["parameters"])
 
 
 def _first(about: Mapping[str, Any]) -> dict[str, Any] | None:
   """A program that came as far as being lowered."""
-  return next((p for p in about["programs"] if "parameters" in p), None)
+  return next((p for p in about["programs"] if "mesh" in p), None)
 
 
 def _memory(about: Mapping[str, Any], programs: Sequence[Any]) -> Rows:
-  parts = ("arguments", "reused", "temporaries", "program", "peak")
+  parts = ("arguments", "temporaries", "peak")
   cells = []
   for program in programs:
     memory = program.get("memory", {})
@@ -140,18 +156,19 @@ def _work(programs: Sequence[Any]) -> Rows:
     cells.append(
       [
         program["step"],
-        f"{flops['compiler'] / 1e9:,.3f}",
-        f"{flops['matmuls'] / 1e9:,.3f}",
+        _counts(flops["compiler"], flops["matmuls"]),
         bytes_(program["bytes_moved"]),
         *(_ms(model[part]) for part in ("compute", "memory", "exchange")),
         f"{_ms(model['least'])} to {_ms(model['most'])}",
         model["bound"],
       ]
     )
-  names = ["program", "GFLOPs (compiler)", "GFLOPs (matmuls)", "moved"]
-  times = ["compute, ms", "memory, ms", "exchange, ms", "call, ms", "bound"]
-  title = "Work of a device, and modelled times of a call"
-  return Rows(title, names + times, cells)
+  names = ["program", "GFLOPs", "moved", "compute", "memory", "exchange"]
+  title = (
+    "Work of a device (GFLOPs: by the compiler / matmuls as traced), and"
+    " modelled milliseconds"
+  )
+  return Rows(title, [*names, "together", "bound"], cells)
 
 
 def _exchanges(programs: Sequence[Any]) -> Rows:
@@ -201,5 +218,10 @@ def _line(cells: Sequence[str]) -> str:
   return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
+def _counts(compiler: float, traced: float) -> str:
+  return f"{compiler / 1e9:,.1f} / {traced / 1e9:,.1f}"
+
+
 def _ms(seconds: float) -> str:
-  return f"{seconds * 1e3:,.3f}"
+  """Three digits are more than a model is good for."""
+  return f"{seconds * 1e3:,.{0 if seconds >= 0.1 else 2}f}"
