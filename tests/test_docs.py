@@ -17,7 +17,10 @@ DOCUMENTS = [
   "docs/products.md",
   "docs/interest.md",
   "docs/tag_peers.md",
+  "colab/hashtags.ipynb",
+  "colab/music_and_films.ipynb",
   "colab/quickstart.ipynb",
+  "colab/shop.ipynb",
   "colab/tags_for_products.ipynb",
 ]
 documents = pytest.mark.parametrize("name", DOCUMENTS)
