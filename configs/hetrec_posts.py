@@ -32,7 +32,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.width = 128
   config.model.person = ("id",)
   config.model.recall = False
-  config.model.dropout = 0.3
+  config.model.members = 3
+  config.model.temperature = 0.5
+  config.model.dropout = 0.4
   config.model.modality_dropout = 0.3
 
   config.objective.items_weight = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,12 @@ from tagrec_jax.layers.memory_attention import MemoryAttention
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.layers.positions import pick
 from tagrec_jax.models.decoder.copies import Copies, CopyHead
-from tagrec_jax.models.decoder.ranking import Entries, Query, RankingDecoder
+from tagrec_jax.models.decoder.ranking import (
+  Entries,
+  Query,
+  RankingDecoder,
+  joined,
+)
 from tagrec_jax.models.decoder.tags import tag_catalogue
 from tagrec_jax.models.encoder.context import ContextCorrection
 from tagrec_jax.models.encoder.events import EventReader
@@ -37,6 +43,13 @@ class Asked:
   copies: Copies
 
 
+class Tags(NamedTuple):
+  """The catalogue of tags, as products and as people ask for it."""
+
+  of_product: Entries
+  of_person: Entries
+
+
 class Recall(nnx.Module):
   """What attention finds in a person's earlier posts.
 
@@ -49,33 +62,39 @@ class Recall(nnx.Module):
     settings: ModelSettings,
     num_tags: int,
     *,
-    events: EventReader,
     history: Callable[..., nnx.Module],
     max_positions: int,
     rngs: nnx.Rngs,
   ):
     width, dtype = settings.width, jnp.dtype(settings.compute_dtype)
-    self.events = events
     self.given = Classes(num_tags, width, rngs, "vocabulary")
     self.history = history(settings, max_positions, rngs)
     self.norm = param.layer_norm(width, rngs, dtype=dtype)
     self.attention = MemoryAttention(width, settings.heads, rngs, dtype=dtype)
     self.decay = param.zeros((settings.heads,), (None,))
+    # What is found is much longer than a vector of a table: it begins at 0.
+    self.scale = param.zeros((width,), ("embed",))
 
   def __call__(
     self,
     query_BTD: Float[Array, "B T D"],
+    product_BSD: Float[Array, "B S D"],
     batch: Batch,
-    vectors_CD: Float[Array, "C D"],
     earlier_BTS: Bool[Array, "B T S"],
     log_ages_BTS: Float[Array, "B T S"],
     noise: Noise | None,
   ) -> Float[Array, "B T D"]:
-    """Zero where there is no earlier post."""
-    x_BSD = self.events(vectors_CD, batch["history_ids"])
-    x_BSD = x_BSD + self.given(batch["history_tags"])
+    """Zero where there is no earlier post.
+
+    Args:
+      query_BTD: what is asked about.
+      product_BSD: the product of each token.
+    """
     memory_BSD = self.history(
-      x_BSD, batch["history_segments"], batch["history_positions"], noise
+      product_BSD + self.given(batch["history_tags"]),
+      batch["history_segments"],
+      batch["history_positions"],
+      noise,
     )
     decay_1N11 = self.decay[...][None, :, None, None]
     found_BTD = self.attention(
@@ -85,15 +104,19 @@ class Recall(nnx.Module):
       -decay_1N11 * log_ages_BTS[:, None],
     )
     any_BT1 = earlier_BTS.any(axis=-1, keepdims=True)
-    return jnp.where(any_BT1, found_BTD, 0.0)
+    return jnp.where(any_BT1, self.scale[...][None, None] * found_BTD, 0.0)
 
 
 class Poster(nnx.Module):
   """Product, person and moment ask for tags, new or given before.
 
-  The query is the vector of the product asked about and that of the person,
-  and, if wanted, what `Recall` finds in earlier posts; the moment corrects it.
-  It asks the catalogue of tags, and `CopyHead` for tags that were given before.
+  Two questions are asked of the catalogue of tags, and their scores added: what
+  suits the product, and what suits the person, who is a vector and, if wanted,
+  what `Recall` finds in earlier posts, corrected by the moment. `CopyHead` asks
+  for tags that were given before.
+
+  Source: the sum of two pairs is that of PITF (Rendle and Schmidt-Thieme 2010,
+  eq. 7).
 
   Args:
     settings: of the model.
@@ -117,7 +140,7 @@ class Poster(nnx.Module):
     prior: np.ndarray,
     rngs: nnx.Rngs,
   ):
-    width = settings.width
+    self.width = width = settings.width
     self.rate = settings.dropout
     self.missing_rate = settings.modality_dropout
     self.products = ProductEncoder(settings, spec, encoders, rngs)
@@ -131,7 +154,6 @@ class Poster(nnx.Module):
       Recall(
         settings,
         spec.num_tags,
-        events=self.events,
         history=history,
         max_positions=max_positions,
         rngs=rngs,
@@ -140,19 +162,35 @@ class Poster(nnx.Module):
       else None
     )
     self.context = ContextCorrection(settings, spec, rngs)
-    self.tags = RankingDecoder(
-      settings,
-      tag_catalogue(
-        settings, spec, self.products.encoders, rngs, prior, mapped=False
-      ),
+    self.of_product, self.of_person = (
+      RankingDecoder(
+        settings,
+        tag_catalogue(
+          settings, spec, self.products.encoders, rngs, start, mapped=False
+        ),
+      )
+      for start in (prior, None)
     )
-    self.copies = CopyHead(width, rngs)
+    self.copies = CopyHead(2 * width, rngs)
+
+  def entries(
+    self, tag: Mapping[str, Array], noise: Noise | None = None
+  ) -> Tags:
+    """What products and people ask for.
+
+    Args:
+      tag: feature of tags → array [C, ...].
+      noise: while training.
+    """
+    return Tags(
+      self.of_product.entries(tag, noise), self.of_person.entries(tag, noise)
+    )
 
   def __call__(
     self,
     batch: Batch,
     vectors_CD: Float[Array, "C D"],
-    entries: Entries,
+    tags: Tags,
     noise: Noise | None = None,
     asked_BT: Int[Array, "B T"] | None = None,
   ) -> Asked:
@@ -161,41 +199,47 @@ class Poster(nnx.Module):
     Args:
       batch: of data/posts.py.
       vectors_CD: of products, as `products.vectors` makes them.
-      entries: of `tags`.
+      tags: as `entries` makes them.
       noise: dropout while training, None to answer.
       asked_BT: the positions asked at; None for all, T = S.
     """
     earlier_BTS = _earlier(batch, asked_BT)
     log_ages_BTS = _log_ages(batch, asked_BT)
-    query_BTD = self._subject(batch, vectors_CD, noise, asked_BT)
+    product_BSD = self.events(vectors_CD, batch["history_ids"])
+    product_BTD = dropout(pick(product_BSD, asked_BT), self.rate, noise)
+    person_BTD = self._person(batch, noise, asked_BT)
     if self.recall is not None:
       found_BTD = self.recall(
-        query_BTD, batch, vectors_CD, earlier_BTS, log_ages_BTS, noise
+        product_BTD, product_BSD, batch, earlier_BTS, log_ages_BTS, noise
       )
-      query_BTD = query_BTD + dropout(found_BTD, self.rate, noise)
-    query_BTD = self.context(query_BTD, batch, noise, asked_BT)
+      person_BTD = person_BTD + found_BTD
+    person_BTD = dropout(person_BTD, self.rate, noise)
+    person_BTD = self.context(person_BTD, batch, noise, asked_BT)
+    both_BTD = jnp.concatenate([product_BTD, person_BTD], axis=-1)
     return Asked(
-      self.tags(query_BTD, entries),
-      self.copies(query_BTD, log_ages_BTS, earlier_BTS, batch, asked_BT),
+      joined(
+        self.of_product(product_BTD, tags.of_product),
+        self.of_person(person_BTD, tags.of_person),
+      ),
+      self.copies(both_BTD, log_ages_BTS, earlier_BTS, batch, asked_BT),
     )
 
-  def _subject(
+  def _person(
     self,
     batch: Batch,
-    vectors_CD: Float[Array, "C D"],
     noise: Noise | None,
     asked_BT: Int[Array, "B T"] | None,
   ) -> Float[Array, "B T D"]:
-    """Which product, and who."""
-    query_BTD = self.events(vectors_CD, pick(batch["history_ids"], asked_BT))
-    if self.people is not None:
-      person_BTD = self.people(pick(batch["person_ids"], asked_BT))
-      if noise is not None and self.missing_rate:
-        # As with features of products: others have to serve without it.
-        there_BT1 = noise.keep((*person_BTD.shape[:2], 1), self.missing_rate)
-        person_BTD = jnp.where(there_BT1, person_BTD, 0.0)
-      query_BTD = query_BTD + person_BTD
-    return dropout(query_BTD, self.rate, noise)
+    """Who asks, as far as that is a vector; zero for people not of training."""
+    ids_BT = pick(batch["person_ids"], asked_BT)
+    if self.people is None:
+      return jnp.zeros((*ids_BT.shape, self.width))
+    person_BTD = self.people(ids_BT)
+    if noise is None or not self.missing_rate:
+      return person_BTD
+    # As with features of products: others have to serve without it.
+    there_BT1 = noise.keep((*ids_BT.shape, 1), self.missing_rate)
+    return jnp.where(there_BT1, person_BTD, 0.0)
 
 
 def _earlier(

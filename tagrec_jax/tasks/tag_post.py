@@ -17,15 +17,15 @@ from tagrec_jax.data.spec import ID
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.param import logical_axes
-from tagrec_jax.models.decoder.ranking import Entries, scores
+from tagrec_jax.models.decoder.ranking import scores
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.members import Members, together
-from tagrec_jax.models.poster import Poster
+from tagrec_jax.models.poster import Poster, Tags
 from tagrec_jax.objectives.copying import CopySoftmax, mixed_scores
 
 Batch = Mapping[str, Array]
 Params = dict[str, Any]
-Ready = tuple[Params, list[tuple[Array, Entries]]]
+Ready = tuple[Params, list[tuple[Array, Tags]]]
 
 
 class TagPost:
@@ -110,10 +110,8 @@ class TagPost:
       vectors_CD = member.products.vectors(
         product, Noise(jax.random.fold_in(member_key, 1))
       )
-      entries = member.tags.entries(
-        tag, Noise(jax.random.fold_in(member_key, 2))
-      )
-      asked = member(batch, vectors_CD, entries, Noise(member_key, shard))
+      tags = member.entries(tag, Noise(jax.random.fold_in(member_key, 2)))
+      asked = member(batch, vectors_CD, tags, Noise(member_key, shard))
       query, copies = asked.query, asked.copies
       loss = self._objective(
         query.query_BTD,
@@ -129,7 +127,7 @@ class TagPost:
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the vectors of all products and tags."""
     return params, [
-      (member.products.vectors(self._product), member.tags.entries(self._tag))
+      (member.products.vectors(self._product), member.entries(self._tag))
       for member in self._members(params)
     ]
 
@@ -143,10 +141,10 @@ class TagPost:
     """
     params, every = ready
     answers = []
-    for member, (vectors_CD, entries) in zip(
+    for member, (vectors_CD, tags) in zip(
       self._members(params), every, strict=True
     ):
-      asked = member(batch, vectors_CD, entries, None, batch["last"][:, None])
+      asked = member(batch, vectors_CD, tags, None, batch["last"][:, None])
       answers.append(mixed_scores(scores(asked.query), *asked.copies.first()))
     return {"tags": together(answers)}
 

@@ -41,12 +41,36 @@ def test_what_has_no_effect_on_products_is_refused(key, value):
   assert "\n" not in str(e.value)
 
 
-def test_posts_are_ranked():
-  with pytest.raises(UserError, match=r"'sequence' with the task 'tag_post'"):
-    settings(
-      **{
-        "task": "tag_post",
-        "objective.items_weight": 0.0,
-        "objective.tags_weight": 1.0,
-      }
-    )
+def posts(**changes):
+  return settings(
+    **{
+      "task": "tag_post",
+      "objective.items_weight": 0.0,
+      "objective.tags_weight": 1.0,
+      "model.decoder": "ranking",
+      **changes,
+    }
+  )
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    ("model.decoder", "sequence"),
+    ("model.ages", True),
+    ("model.memory_weight", 0.3),
+    ("objective.items_weight", 1.0),
+    ("objective.tags", "asymmetric"),
+    ("objective.label_smoothing", 0.1),
+    ("optimizer.tables", "lazy"),
+  ],
+)
+def test_what_has_no_effect_on_posts_is_refused(key, value):
+  with pytest.raises(UserError, match=f"config.{key}: found .*'tag_post'"):
+    posts(**{key: value})
+
+
+def test_people_have_vectors_for_posts_alone():
+  assert posts(**{"model.person": ("id",)}).model.person == ("id",)
+  with pytest.raises(UserError, match="found 'id' with the task 'next_item'"):
+    settings(**{"model.person": ("id",), "model.decoder": "ranking"})

@@ -73,6 +73,15 @@ class Query:
     return Query(pick(self.query_BTD, rows_BT), self.vectors_CD, self.bias_C)
 
 
+def joined(one: Query, other: Query) -> Query:
+  """What scores the sum of both, over the same catalogue."""
+  return Query(
+    jnp.concatenate([one.query_BTD, other.query_BTD], axis=-1),
+    jnp.concatenate([one.vectors_CD, other.vectors_CD], axis=-1),
+    one.bias_C + other.bias_C,
+  )
+
+
 def scores(query: Query) -> Float[Array, "B C"]:
   """The scores of the whole catalogue at the first position of each row."""
   if query.interests > 1:
