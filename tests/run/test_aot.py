@@ -202,6 +202,9 @@ def test_fits_says_by_how_much():
   assert reports.fits(program) == "fits: 4.00 GiB free"
   program["memory"]["peak"] = 16 * 2**30 + 3 * 2**20
   assert reports.fits(program) == "does not fit: 3.00 MiB too much"
+  # So large that the compiler itself gives up.
+  failed = {"failed": "RESOURCE_EXHAUSTED: needs 20.0G of 15.75G"}
+  assert reports.fits(failed) == "does not fit: needs 20.0G of 15.75G"
 
 
 def test_a_program_that_failed_is_shown():

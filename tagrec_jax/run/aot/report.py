@@ -93,7 +93,9 @@ def markdown(about: Mapping[str, Any]) -> str:
 def fits(program: Mapping[str, Any]) -> str:
   """Whether a program fits into a chip, and by how much."""
   if "failed" in program:
-    return program["failed"]
+    status, _, told = program["failed"].partition(": ")
+    short = status == "RESOURCE_EXHAUSTED"
+    return f"does not fit: {told}" if short else program["failed"]
   free = program["chip"]["hbm"] - program["memory"]["peak"]
   if free < 0:
     return f"does not fit: {bytes_(-free)} too much"
