@@ -10,7 +10,7 @@ Run: python -m experiments.compile_tpu --config=configs/scale_100m.py \
 Expect: to fit into the 16 GiB of a v5e chip.
 Measured: never run on a TPU. By its compiler a step takes 12.9 of the 16 GiB,
   bound by memory at 64 to 76 ms, modelled; commit
-  2e34cb7, 2026-11-28, docs/scale/.
+  f54f4c3, 2026-11-28, docs/scale/.
 """
 
 import ml_collections
