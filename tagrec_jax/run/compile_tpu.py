@@ -86,14 +86,17 @@ def compile_tpu(
   folder = pathlib.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
   asked = {"settings": to_dict(settings), "topology": topology, **catalogue}
-  found = []
+  name = f"{settings.name}-{topology.replace(':', '-')}"
+  found: list[dict[str, Any]] = []
+  about = report.gathered(settings.name, topology, found)
   for step in steps:
     say(f"compiling '{step}' of {settings.name} for {topology}")
     found.append(run_child(asked | {"step": step}))
-  about = report.gathered(settings.name, topology, found)
-  name = f"{settings.name}-{topology.replace(':', '-')}"
-  files.write_json(folder / f"{name}.json", about)
-  (folder / f"{name}.md").write_text(report.markdown(about), encoding="utf-8")
+    # Compiling takes minutes: what is there is kept.
+    about = report.gathered(settings.name, topology, found)
+    files.write_json(folder / f"{name}.json", about)
+    told = report.markdown(about)
+    (folder / f"{name}.md").write_text(told, encoding="utf-8")
   console = Console()
   for table in report.tables(about):
     console.print(table)
