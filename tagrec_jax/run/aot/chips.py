@@ -34,9 +34,9 @@ class Chip:
 
 # The memory, FLOPs and memory rates are those of Google's pages on system
 # architecture. A chip of v5e and v6e has 4 links (2 axes), one of v4 and v5p
-# has 6 (3 axes); those pages give the rate of all links both ways together:
-# 400, 800, 300 (v4: 2400 Gbps one way) and 1200 GB a second. An axis has two
-# of a chip's links, so it sends at half of `total / axes`.
+# has 6 (3 axes). Over all links, both ways together, they carry 400 (v5e), 800
+# (v6e), 600 (v4) and 1200 (v5p) GB a second; an axis has two of a chip's links,
+# so the chip sends half of `all / axes` along it.
 _PAGES = "https://cloud.google.com/tpu/docs/"
 CHIPS = {
   chip.name: chip
