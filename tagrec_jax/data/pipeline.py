@@ -86,6 +86,27 @@ class Places:
       shape,
     )
 
+  def seconds(self, *times: np.ndarray) -> list[np.ndarray]:
+    """Times of tokens, since the first known time of their slice.
+
+    Args:
+      times: int64 [N] each, or NO_TIME, which becomes UNKNOWN.
+    """
+    later = np.iinfo(np.int64).max
+    known = [np.where(each == NO_TIME, later, each) for each in times]
+    start = np.full(self.number.max(initial=-1) + 1, later)
+    for each in known:
+      np.minimum.at(start, self.number, each)
+    start = start[self.number]
+    return [
+      np.where(
+        each == NO_TIME,
+        UNKNOWN,
+        np.minimum(np.where(each == NO_TIME, start, each) - start, _LATEST),
+      )
+      for each in times
+    ]
+
   def fill(self, values: Mapping[str, np.ndarray]) -> Batch:
     """Batch arrays of what is known of each token, [N, ...]; see the module.
 
@@ -170,17 +191,8 @@ class Tokens:
     asked = self._events.times[places.event]
     is_first = places.event == self._events.offsets[places.person]
     read = np.where(is_first, NO_TIME, self._events.times[places.event - 1])
-    later = np.iinfo(np.int64).max
-    known = [np.where(t == NO_TIME, later, t) for t in (read, asked)]
-    earliest = np.full(places.number.max(initial=-1) + 1, later)
-    np.minimum.at(earliest, places.number, np.minimum(*known))
-    start = earliest[places.number]
-    return {
-      name: np.where(
-        times == NO_TIME, UNKNOWN, np.minimum(times - start, _LATEST)
-      )
-      for name, times in (("history_times", read), ("asked_times", asked))
-    }
+    read, asked = places.seconds(read, asked)
+    return {"history_times": read, "asked_times": asked}
 
   def _read(self, event: np.ndarray, person: np.ndarray) -> np.ndarray:
     """The token that the question about `event` reads."""

@@ -9,8 +9,8 @@ Batch arrays, int32 [B, S], UNKNOWN where padded: `history_ids`, the product;
 `history_tags`, UNKNOWN for a tag that is new to training; `history_segments` (0
 is padding, 1, 2, ... the people of the row) and `history_positions` as in
 pipeline.py; `history_posts`, the number of the post in its slice, from 0;
-`history_times`, seconds since the first token of the slice, UNKNOWN without
-times; `target_tags`, the tag that is asked for; `person_ids`, UNKNOWN for a
+`history_times`, seconds since the first known time of the slice, UNKNOWN where
+not known; `target_tags`, the tag that is asked for; `person_ids`, UNKNOWN for a
 person none of whose posts train; `moment_*` and `person_*` of the post.
 `product_tags` and `product_tag_counts`, int32 [B, S, G], are what training says
 of the product, see `ProductTags`.
@@ -26,12 +26,10 @@ from jaxtyping import Int32, Int64, Integer
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import PipelineSettings
-from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions, Questions
+from tagrec_jax.data.dataset import Dataset, Interactions, Questions
 from tagrec_jax.data.epochs import RowStream, Slices
 from tagrec_jax.data.pipeline import Batch, Context, Places, share_of_rows
 from tagrec_jax.data.questions import padded, padded_lists, width
-
-_LATEST = np.iinfo(np.int32).max  # 68 years
 
 
 class ProductTags:
@@ -139,15 +137,14 @@ class _Tokens:
     person, begins = places.person, places.position == 0
     post = np.cumsum(np.append(True, event[1:] != event[:-1]) | begins)
     first = np.flatnonzero(begins)[places.number]
-    times = self._events.times
-    seconds = np.minimum(times[event] - times[event[first]], _LATEST)
+    (seconds,) = places.seconds(self._events.times[event])
     tags, counts = self._told(event)
     return places.fill(
       {
         "history_ids": self._events.items[event],
         "history_tags": np.where(tag < self._num_tags, tag, UNKNOWN),
         "history_posts": post - post[first],
-        "history_times": np.where(times[event] == NO_TIME, UNKNOWN, seconds),
+        "history_times": seconds,
         "person_ids": np.where(self._trained[person], person, UNKNOWN),
         "product_tags": tags,
         "product_tag_counts": counts,
