@@ -64,6 +64,7 @@ def recommend(
   if products:
     answers = _tag(run, products, k, allowed, exclusive)
   else:
+    _check_rules(allowed, exclusive)
     asked = _requests(
       run.dataset, person, history, requests, item, time, context
     )
@@ -132,6 +133,21 @@ def _check_task(task: str, products: str, item: str, requests: str) -> None:
         f"found {'' if value else 'no '}{flag}, and a run of the task '{task}'",
         f"{flag} with '{owner}', and with it alone",
         "leave it out" if value else _NAME[flag],
+      )
+
+
+def _check_rules(allowed: Sequence[str], exclusive: Sequence[str]) -> None:
+  """Rules of tags are kept where products are tagged, and nowhere else."""
+  for flag, value, none in (
+    ("--allowed", list(allowed), ["*"]),
+    ("--exclusive", list(exclusive), []),
+  ):
+    if value != none:
+      raise UserError(
+        flag,
+        f"found '{','.join(value)}' without --products",
+        "it with --products alone",
+        "leave it out",
       )
 
 
