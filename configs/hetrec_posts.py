@@ -6,8 +6,10 @@ Source: vectors of people and films that ask for tags, and copies of the
   person's earlier tags and the film's (models/poster.py).
 Run: python -m experiments.train --config=configs/hetrec_posts.py \
   --config.data.folder=FOLDER --workdir=runs/hetrec
-Expect: F1@5 (of mean precision and mean recall) above .2262 of PITF.
-Measured: not yet measured.
+Expect: F1@5 (of mean precision and mean recall) above .2262, published of PITF.
+Measured: f1_of_means@5 .2544 ± .0026, ndcg@10 .5569 ± .0015 (test, 3 seeds);
+  PITF .2361, PITF+BLL+C .2481; commit abeb62f, 2026-11-28, 42 s of training on
+  2 cores. Chosen on valid (docs/posts.md).
 """
 
 import ml_collections

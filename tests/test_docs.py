@@ -16,6 +16,7 @@ DOCUMENTS = [
   "docs/performance.md",
   "docs/products.md",
   "docs/interest.md",
+  "docs/posts.md",
   "docs/tag_peers.md",
   "colab/hashtags.ipynb",
   "colab/music_and_films.ipynb",
