@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,6 @@ from tagrec_jax.core.sums import Sum
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import ID
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.memory import (
   TransitionMemory,
   counting,
@@ -30,23 +28,20 @@ from tagrec_jax.models.encoder.views import view
 from tagrec_jax.models.recommender import Recommender
 from tagrec_jax.objectives.contrast import Contrast
 from tagrec_jax.objectives.negatives import Negatives
+from tagrec_jax.tasks.pure import Params, Pure
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
-Params = dict[str, Any]
 Ready = tuple[Params, Array]
 
 
-class NextItem:
+class NextItem(Pure[Recommender]):
   """The encoder-decoder and its losses as pure functions of parameters.
 
   Args:
     encoders, history: make the encoders, see `Recommender`.
     objectives: target ('items', 'tags') → its loss, see `Softmax`.
     contrast: compares two views of each history; None for none.
-
-  Attributes:
-    axes: the logical axes of each parameter, parallel to what `init` makes.
   """
 
   def __init__(
@@ -66,18 +61,17 @@ class NextItem:
     self._views = settings.objective.contrast_views
     self._view_rate = settings.objective.contrast_rate
     self._num_items = dataset.spec.num_items
-    self._make = lambda key: Recommender(
-      settings.model,
-      dataset.spec,
-      encoders=encoders,
-      history=history,
-      max_positions=settings.pipeline.max_history,
-      targets=tuple(objectives),
-      rngs=nnx.Rngs(params=key),
+    super().__init__(
+      lambda rngs: Recommender(
+        settings.model,
+        dataset.spec,
+        encoders=encoders,
+        history=history,
+        max_positions=settings.pipeline.max_history,
+        targets=tuple(objectives),
+        rngs=rngs,
+      )
     )
-    abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
-    self._graph, state = nnx.split(abstract, nnx.Param)
-    self.axes = logical_axes(state)
     self._product = {
       name: jnp.asarray(dataset.product[name])
       for name in settings.model.product
@@ -94,10 +88,6 @@ class NextItem:
       if self._memory_weight
       else None
     )
-
-  def init(self, key: Array) -> Params:
-    """New parameters: a pure dict of float32 arrays."""
-    return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
 
   @property
   def reads_all(self) -> bool:
@@ -227,9 +217,6 @@ class NextItem:
     return self._objectives[target](
       query.query_BTD, query.vectors_CD, query.bias_C, right, drawn
     )
-
-  def _model(self, params: Params) -> Recommender:
-    return nnx.merge(self._graph, nnx.State(params))
 
   def _draw(self, key: Array) -> Negatives | None:
     """The products a step draws, the same wherever they are asked for."""

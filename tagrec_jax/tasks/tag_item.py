@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float
 
 from tagrec_jax.core.settings import Settings
@@ -16,19 +14,18 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import Part, batch_key
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.ranking import Entries, Query, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.members import Members, together
 from tagrec_jax.models.tagger import Tagger
+from tagrec_jax.tasks.pure import Params, Pure
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
-Params = dict[str, Any]
 Ready = tuple[Params, list[Entries]]
 
 
-class TagItem:
+class TagItem(Pure[Members]):
   """The encoder-decoder and its loss as pure functions of parameters.
 
   Args:
@@ -36,7 +33,6 @@ class TagItem:
     objective: over the tags of training, see `MultilabelSoftmax`.
 
   Attributes:
-    axes: the logical axes of each parameter, parallel to what `init` makes.
     reads_all, rows: no table has rows for products, so none are chosen.
   """
 
@@ -53,23 +49,18 @@ class TagItem:
   ):
     self._objective = objective
     prior = TagCounts.of(dataset).log_odds()
-    self._make = lambda key: Members(
-      lambda rngs: Tagger(
-        settings.model, dataset.spec, encoders=encoders, prior=prior, rngs=rngs
-      ),
-      settings.model.members,
-      nnx.Rngs(params=key),
+    super().__init__(
+      lambda rngs: Members(
+        lambda own: Tagger(
+          settings.model, dataset.spec, encoders=encoders, prior=prior, rngs=own
+        ),
+        settings.model.members,
+        rngs,
+      )
     )
-    abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
-    self._graph, state = nnx.split(abstract, nnx.Param)
-    self.axes = logical_axes(state)
     self._names = settings.model.product
     self._num_tags = dataset.spec.num_tags
     self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
-
-  def init(self, key: Array) -> Params:
-    """New parameters: a pure dict of float32 arrays."""
-    return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
 
   def losses(
     self,
@@ -87,7 +78,7 @@ class TagItem:
       rows: not used, no table has any.
     """
     del rows
-    members = self._members(params)
+    members = self._model(params).members
     # Tags that came after training are no answers.
     tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
     total, weight = jnp.zeros(()), jnp.zeros(())
@@ -109,7 +100,7 @@ class TagItem:
 
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the tags, also those that came after training."""
-    members = self._members(params)
+    members = self._model(params).members
     return params, [member.tags.entries(self._tag) for member in members]
 
   def scores(
@@ -123,12 +114,11 @@ class TagItem:
     params, every = ready
     answers = [
       scores(self._ask(member, entries, batch, None))
-      for member, entries in zip(self._members(params), every, strict=True)
+      for member, entries in zip(
+        self._model(params).members, every, strict=True
+      )
     ]
     return {"tags": together(answers)}
-
-  def _members(self, params: Params) -> Sequence[Tagger]:
-    return nnx.merge(self._graph, nnx.State(params)).members
 
   def _ask(
     self, model: Tagger, entries: Entries, batch: Batch, noise: Noise | None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +15,18 @@ from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import ID
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.ranking import scores
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.members import Members, together
 from tagrec_jax.models.poster import Poster, Tags
 from tagrec_jax.objectives.copying import CopySoftmax, mixed_scores
+from tagrec_jax.tasks.pure import Params, Pure
 
 Batch = Mapping[str, Array]
-Params = dict[str, Any]
 Ready = tuple[Params, list[tuple[Array, Tags]]]
 
 
-class TagPost:
+class TagPost(Pure[Members]):
   """The encoder-decoder and its loss as pure functions of parameters.
 
   Args:
@@ -36,7 +34,6 @@ class TagPost:
     history: makes the history encoder.
 
   Attributes:
-    axes: the logical axes of each parameter, parallel to what `init` makes.
     reads_all, rows: every product has a vector, whatever a batch holds.
   """
 
@@ -53,23 +50,22 @@ class TagPost:
   ):
     self._objective = CopySoftmax.from_settings(settings.objective)
     prior = TagCounts.of_posts(dataset).log_odds()
-    self._make = lambda key: Members(
-      lambda rngs: Poster(
-        settings.model,
-        dataset.spec,
-        len(dataset.train_ends),
-        encoders=encoders,
-        history=history,
-        max_positions=settings.pipeline.max_history,
-        prior=prior,
-        rngs=rngs,
-      ),
-      settings.model.members,
-      nnx.Rngs(params=key),
+    super().__init__(
+      lambda rngs: Members(
+        lambda own: Poster(
+          settings.model,
+          dataset.spec,
+          len(dataset.train_ends),
+          encoders=encoders,
+          history=history,
+          max_positions=settings.pipeline.max_history,
+          prior=prior,
+          rngs=own,
+        ),
+        settings.model.members,
+        rngs,
+      )
     )
-    abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
-    self._graph, state = nnx.split(abstract, nnx.Param)
-    self.axes = logical_axes(state)
     self._num_items = dataset.spec.num_items
     self._num_tags = dataset.spec.num_tags
     self._product = {
@@ -78,10 +74,6 @@ class TagPost:
       if name != ID
     }
     self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
-
-  def init(self, key: Array) -> Params:
-    """New parameters: a pure dict of float32 arrays."""
-    return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
 
   def losses(
     self,
@@ -102,7 +94,7 @@ class TagPost:
     # What came after training is not asked for.
     product = {n: v[: self._num_items] for n, v in self._product.items()}
     tag = {n: v[: self._num_tags] for n, v in self._tag.items()}
-    members = self._members(params)
+    members = self._model(params).members
     total, weight = jnp.zeros(()), jnp.zeros(())
     for number, member in enumerate(members):
       member_key = jax.random.fold_in(key, number)
@@ -128,7 +120,7 @@ class TagPost:
     """The parameters, and the vectors of all products and tags."""
     return params, [
       (member.products.vectors(self._product), member.entries(self._tag))
-      for member in self._members(params)
+      for member in self._model(params).members
     ]
 
   def scores(
@@ -142,11 +134,8 @@ class TagPost:
     params, every = ready
     answers = []
     for member, (vectors_CD, tags) in zip(
-      self._members(params), every, strict=True
+      self._model(params).members, every, strict=True
     ):
       asked = member(batch, vectors_CD, tags, None, batch["last"][:, None])
       answers.append(mixed_scores(scores(asked.query), *asked.copies.first()))
     return {"tags": together(answers)}
-
-  def _members(self, params: Params) -> Sequence[Poster]:
-    return nnx.merge(self._graph, nnx.State(params)).members

@@ -20,17 +20,16 @@ from tagrec_jax.decoding import topk
 from tagrec_jax.decoding.beam import Found, beam_search
 from tagrec_jax.decoding.trie import Trie
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.item_writer import ItemWriter
 from tagrec_jax.objectives.written import code_loss
+from tagrec_jax.tasks.pure import Params, Pure
 
 Batch = Mapping[str, Array]
-Params = dict[str, Any]
 Ready = tuple[Params, Array]
 
 
-class WriteItem:
+class WriteItem(Pure[ItemWriter]):
   """The encoder-decoder and its loss as pure functions of parameters.
 
   Args:
@@ -38,7 +37,6 @@ class WriteItem:
     encoders, history: make the encoders, see `Recommender`.
 
   Attributes:
-    axes: the logical axes of each parameter, parallel to what `init` makes.
     reads_all, rows: every step reads the vectors of all products.
   """
 
@@ -62,28 +60,23 @@ class WriteItem:
     # New products cannot be right while training, so they do not compete then.
     self._trained = Trie.of(codes_CL[: self._num_items], size)
     self._every = Trie.of(codes_CL, size)
-    self._make = lambda key: ItemWriter(
-      settings.model,
-      dataset.spec,
-      encoders=encoders,
-      history=history,
-      max_positions=settings.pipeline.max_history,
-      levels=levels,
-      size=size,
-      rngs=nnx.Rngs(params=key),
+    super().__init__(
+      lambda rngs: ItemWriter(
+        settings.model,
+        dataset.spec,
+        encoders=encoders,
+        history=history,
+        max_positions=settings.pipeline.max_history,
+        levels=levels,
+        size=size,
+        rngs=rngs,
+      )
     )
-    abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
-    self._graph, state = nnx.split(abstract, nnx.Param)
-    self.axes = logical_axes(state)
     self._product = {
       name: jnp.asarray(dataset.product[name])
       for name in settings.model.product
       if name != ID
     }
-
-  def init(self, key: Array) -> Params:
-    """New parameters: a pure dict of float32 arrays."""
-    return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
 
   def losses(
     self,
@@ -162,6 +155,3 @@ class WriteItem:
       length=length,
       allowed=self._every.after,
     )
-
-  def _model(self, params: Params) -> ItemWriter:
-    return nnx.merge(self._graph, nnx.State(params))

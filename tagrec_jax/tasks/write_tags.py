@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Bool, Int
 
 from tagrec_jax.core.axes import UNKNOWN
@@ -22,28 +21,26 @@ from tagrec_jax.decoding import topk
 from tagrec_jax.decoding.beam import Found, beam_search
 from tagrec_jax.decoding.constraints import Constraints
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.layers.param import logical_axes
 from tagrec_jax.models.decoder.ranking import Entries
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.tag_writer import TagWriter
 from tagrec_jax.objectives.written import set_loss
+from tagrec_jax.tasks.pure import Params, Pure
 
 Batch = Mapping[str, Array]
-Params = dict[str, Any]
 Ready = tuple[Params, Entries]
 
 WRITTEN = 1e-6
 """Scores of tags in the best set are above this, those of all others not."""
 
 
-class WriteTags:
+class WriteTags(Pure[TagWriter]):
   """The encoder-decoder and its loss as pure functions of parameters.
 
   Args:
     encoders: make the encoders of features, see `Tagger`.
 
   Attributes:
-    axes: the logical axes of each parameter, parallel to what `init` makes.
     reads_all, rows: no table has rows for products, so none are chosen.
     rules: what all sets obey.
   """
@@ -59,16 +56,15 @@ class WriteTags:
     encoders: Mapping[str, MakeEncoder],
   ):
     prior = TagCounts.of(dataset).log_odds()
-    self._make = lambda key: TagWriter(
-      settings.model,
-      dataset.spec,
-      encoders=encoders,
-      prior=prior,
-      rngs=nnx.Rngs(params=key),
+    super().__init__(
+      lambda rngs: TagWriter(
+        settings.model,
+        dataset.spec,
+        encoders=encoders,
+        prior=prior,
+        rngs=rngs,
+      )
     )
-    abstract = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
-    self._graph, state = nnx.split(abstract, nnx.Param)
-    self.axes = logical_axes(state)
     self._names = settings.model.product
     self._num_tags = dataset.spec.num_tags
     self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
@@ -84,10 +80,6 @@ class WriteTags:
     ruled = copy.copy(self)
     ruled.rules = rules
     return ruled
-
-  def init(self, key: Array) -> Params:
-    """New parameters: a pure dict of float32 arrays."""
-    return nnx.to_pure_dict(nnx.state(self._make(key), nnx.Param))
 
   def losses(
     self,
@@ -189,9 +181,6 @@ class WriteTags:
 
   def _product(self, batch: Batch) -> dict[str, Array]:
     return {name: batch[batch_key(Part.PRODUCT, name)] for name in self._names}
-
-  def _model(self, params: Params) -> TagWriter:
-    return nnx.merge(self._graph, nnx.State(params))
 
 
 def shuffled(ids_BM: Int[Array, "B M"], noise: Noise) -> Int[Array, "B M"]:

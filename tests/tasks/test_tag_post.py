@@ -126,7 +126,7 @@ def test_own_tags_are_weighed_as_base_level_learning_does():
   settings = make_settings(**{"model.members": 1})
   task = build.model(settings, dataset)
   params = task.init(jax.random.key(0))
-  (member,) = task._members(params)
+  (member,) = task._model(params).members
   (batch, *_) = post_question_batches(
     dataset, dataset.test, settings.pipeline, batch_people=2, person=("id",)
   )
