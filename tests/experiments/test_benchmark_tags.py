@@ -19,7 +19,7 @@ from experiments.benchmarks import (
 from experiments.benchmarks.contest import Contestant
 from experiments.peers import tag_products
 from experiments.peers.tag_products import TagProducts
-from tagrec_jax import build
+from tagrec_jax import build, registries
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
 from tagrec_jax.data.encodings import product_encodings
@@ -136,7 +136,7 @@ def source(monkeypatch):
   class Made:
     from_settings = staticmethod(lambda _: Source())
 
-  monkeypatch.setattr(build, "SOURCES", {"storefront": Made})
+  monkeypatch.setattr(registries, "SOURCES", {"storefront": Made})
 
 
 @pytest.fixture

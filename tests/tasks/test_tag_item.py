@@ -19,6 +19,7 @@ from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.data.sources.storefront import Storefront
 from tagrec_jax.run.trained import identity
 from tagrec_jax.training.loop import train
+from tests import layouts
 
 
 def make_settings(ngrams=0.05, **model):
@@ -48,36 +49,12 @@ def dataset():
   return made
 
 
-def sharded(settings, backend, preset, data, fsdp, tensor):
-  sharding = dataclasses.replace(
-    settings.sharding,
-    backend=backend,
-    preset=preset,
-    data=data,
-    fsdp=fsdp,
-    tensor=tensor,
-  )
-  return dataclasses.replace(settings, sharding=sharding)
-
-
-def run(settings, dataset, steps=2):
-  recipe = build.recipe(settings, build.model(settings, dataset))
-  backend = build.backend(settings, recipe)
-  batches = build.train_batches(settings, dataset, backend.host_share)
-  state, reports = backend.init_state(), []
-  for step in range(steps):
-    batch = backend.place_batches([batches(step)])
-    state, report = backend.train_steps(state, batch)
-    reports.append(backend.fetch(report))
-  return state, backend.saved(state), reports
-
-
 @pytest.fixture(scope="module")
 def wanted(dataset):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-    settings = sharded(make_settings(0.0), "pmap", "data", 1, 1, 1)
-    return run(settings, dataset)[1:]
+    settings = layouts.on(make_settings(0.0), "pmap", "data", 1, 1, 1)
+    return layouts.run(settings, dataset, 2)[1:]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +68,9 @@ def wanted(dataset):
   ids=lambda layout: "-".join(map(str, layout)),
 )
 def test_layouts_agree_with_one_device(dataset, wanted, layout):
-  live, state, reports = run(sharded(make_settings(0.0), *layout), dataset)
+  live, state, reports = layouts.run(
+    layouts.on(make_settings(0.0), *layout), dataset, 2
+  )
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
     jax.device_get((state.params, state.opt_state, reports)),
@@ -111,7 +90,7 @@ class Killed(Exception):
 
 
 def test_killed_it_ends_the_same(dataset, tmp_path):
-  settings = sharded(make_settings(), "jit", "data", 1, 1, 1)
+  settings = layouts.on(make_settings(), "jit", "data", 1, 1, 1)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(jax, "devices", lambda: jax.local_devices()[:1])
     backend = build.backend(
@@ -193,7 +172,7 @@ def test_it_learns_tags_of_products_it_never_saw(dataset):
   settings = dataclasses.replace(
     settings, train=dataclasses.replace(settings.train, steps=80)
   )
-  state, _, reports = run(settings, dataset, steps=80)
+  state, _, reports = layouts.run(settings, dataset, 80)
   losses = [float(r.sums["loss"].mean()) for r in reports]
   assert np.mean(losses[-8:]) < 0.6 * np.mean(losses[:8])
   rows = np.concatenate([dataset.valid_items, dataset.test_items])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +11,7 @@ from configs import hetrec_posts
 from tagrec_jax import build
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.data.posts import post_question_batches
+from tests import layouts
 from tests.data.made import BY_HAND, make_posts
 
 LONG = [
@@ -142,31 +141,11 @@ def test_own_tags_are_weighed_as_base_level_learning_does():
   np.testing.assert_allclose(third, 1 / 3, rtol=1e-5)
 
 
-def run(settings, dataset, steps=2):
-  recipe = build.recipe(settings, build.model(settings, dataset))
-  backend = build.backend(settings, recipe)
-  batches = build.train_batches(settings, dataset, backend.host_share)
-  state, reports = backend.init_state(), []
-  for step in range(steps):
-    batch = backend.place_batches([batches(step)])
-    state, report = backend.train_steps(state, batch)
-    reports.append(backend.fetch(report))
-  return state, backend.saved(state), reports
-
-
-def sharded(backend, preset, data, fsdp, tensor):
+def noisy(*layout):
   settings = make_settings(
     **{"model.dropout": 0.2, "model.modality_dropout": 0.2}
   )
-  sharding = dataclasses.replace(
-    settings.sharding,
-    backend=backend,
-    preset=preset,
-    data=data,
-    fsdp=fsdp,
-    tensor=tensor,
-  )
-  return dataclasses.replace(settings, sharding=sharding)
+  return layouts.on(settings, *layout)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +157,7 @@ def dataset():
 def wanted(dataset):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-    return run(sharded("pmap", "data", 1, 1, 1), dataset)[1:]
+    return layouts.run(noisy("pmap", "data", 1, 1, 1), dataset, 2)[1:]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +166,7 @@ def wanted(dataset):
   ids=lambda layout: "-".join(map(str, layout)),
 )
 def test_layouts_agree_with_one_device(dataset, wanted, layout):
-  live, state, reports = run(sharded(*layout), dataset)
+  live, state, reports = layouts.run(noisy(*layout), dataset, 2)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
     jax.device_get((state.params, state.opt_state, reports)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from tagrec_jax import build
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.sources.storefront import Storefront
+from tests import layouts
 
 
 @pytest.fixture(scope="module")
@@ -44,37 +43,14 @@ def made():
   return settings, dataset
 
 
-def run(settings, dataset, steps=3):
-  recipe = build.recipe(settings, build.model(settings, dataset))
-  backend = build.backend(settings, recipe)
-  batches = build.train_batches(settings, dataset, backend.host_share)
-  state, reports = backend.init_state(), []
-  for step in range(steps):
-    batch = backend.place_batches([batches(step)])
-    state, report = backend.train_steps(state, batch)
-    reports.append(backend.fetch(report))
-  return state, backend.saved(state), reports
-
-
-def change(settings, backend, preset, data, fsdp, tensor):
-  sharding = dataclasses.replace(
-    settings.sharding,
-    backend=backend,
-    preset=preset,
-    data=data,
-    fsdp=fsdp,
-    tensor=tensor,
-  )
-  return dataclasses.replace(settings, sharding=sharding)
-
-
 @pytest.fixture(scope="module")
 def wanted(made):
   settings, dataset = made
   # One device: a pmap over the first, which no layout below is.
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-    return run(change(settings, "pmap", "data", 1, 1, 1), dataset)[1:]
+    alone = layouts.on(settings, "pmap", "data", 1, 1, 1)
+    return layouts.run(alone, dataset, 3)[1:]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +65,7 @@ def wanted(made):
 )
 def test_layouts_agree_with_one_device(made, wanted, layout):
   settings, dataset = made
-  live, state, reports = run(change(settings, *layout), dataset)
+  live, state, reports = layouts.run(layouts.on(settings, *layout), dataset, 3)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
     jax.device_get((state.params, reports)),

@@ -1,0 +1,33 @@
+"""A few steps of a config in any layout, for tests that compare layouts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tagrec_jax import build
+
+
+def on(settings, backend, preset, data, fsdp, tensor):
+  """The settings, on other devices."""
+  sharding = dataclasses.replace(
+    settings.sharding,
+    backend=backend,
+    preset=preset,
+    data=data,
+    fsdp=fsdp,
+    tensor=tensor,
+  )
+  return dataclasses.replace(settings, sharding=sharding)
+
+
+def run(settings, dataset, steps):
+  """The state as it lies on devices, as it is saved, and all reports."""
+  recipe = build.recipe(settings, build.model(settings, dataset))
+  backend = build.backend(settings, recipe)
+  batches = build.train_batches(settings, dataset, backend.host_share)
+  state, reports = backend.init_state(), []
+  for step in range(steps):
+    batch = backend.place_batches([batches(step)])
+    state, report = backend.train_steps(state, batch)
+    reports.append(backend.fetch(report))
+  return state, backend.saved(state), reports
