@@ -115,8 +115,7 @@ class Poster(nnx.Module):
   what `Recall` finds in earlier posts, corrected by the moment. `CopyHead` asks
   for tags that were given before.
 
-  Source: the sum of two pairs is that of PITF (Rendle and Schmidt-Thieme 2010,
-  eq. 7).
+  Source: the sum of two pairs is that of PITF (Rendle and Schmidt-Thieme 2010).
 
   Args:
     settings: of the model.
