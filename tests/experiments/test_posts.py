@@ -125,6 +125,7 @@ def _classes(dataset):
   return device.names.ids
 
 
+@pytest.mark.nightly
 def test_films_of_hetrec(data_folder, tmp_path):
   folder = data_folder / "hetrec_movielens_core3"
   if not folder.is_dir():

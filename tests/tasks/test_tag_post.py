@@ -61,12 +61,13 @@ def test_the_loss_is_that_of_the_answers(history):
   task, params = ready_model(settings, dataset)
   batch = train_batch(settings, dataset)
   loss = task.losses(params, batch, jax.random.key(0))["tags"]
+  ask = jax.jit(task.scores)
   ready = task.prepare(params)
   rows, size = batch["target_tags"].shape
   total = 0.0
   for place in range(size):
     last = jnp.full((rows,), place)
-    scores = task.scores(ready, batch | {"last": last})["tags"]
+    scores = ask(ready, batch | {"last": last})["tags"]
     np.testing.assert_allclose(np.exp(scores).sum(1), 1, rtol=1e-5)
     target = np.asarray(batch["target_tags"][:, place])
     asked = target >= 0
@@ -75,26 +76,27 @@ def test_the_loss_is_that_of_the_answers(history):
   np.testing.assert_allclose(loss.total, total, rtol=1e-5)
 
 
-def answers(task, params, batch, place):
-  rows = batch["target_tags"].shape[0]
-  return task.scores(
-    task.prepare(params), batch | {"last": jnp.full((rows,), place)}
-  )["tags"]
-
-
 def test_only_earlier_posts_of_the_same_person_are_known():
   dataset = make_posts(LONG)
   settings = make_settings()
   task, params = ready_model(settings, dataset)
   batch = train_batch(settings, dataset)
+  ready, ask = task.prepare(params), jax.jit(task.scores)
+  rows = len(batch["target_tags"])
+
+  def answer(place, **changed):
+    """Of the first row."""
+    asked = batch | changed | {"last": jnp.full((rows,), place)}
+    return ask(ready, asked)["tags"][0]
+
   segments = np.asarray(batch["history_segments"])
   posts = np.asarray(batch["history_posts"])
   for place in range(int((segments[0] > 0).sum())):
-    before = answers(task, params, batch, place)[0]
+    before = answer(place)
     for other in range(segments.shape[1]):
       tags = batch["history_tags"]
       changed = tags.at[0, other].set((tags[0, other] + 1) % 4)
-      after = answers(task, params, batch | {"history_tags": changed}, place)[0]
+      after = answer(place, history_tags=changed)
       known = (
         segments[0, other] == segments[0, place] > 0
         and posts[0, other] < posts[0, place]
