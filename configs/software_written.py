@@ -10,9 +10,9 @@ Run: python -m experiments.train --config=configs/software_written.py \
   --config.data.folder=FOLDER --workdir=runs/software_written
 Expect: micro-F1 of the set written near that of configs/software.py, whose
   threshold is chosen on valid.
-Measured: micro-F1 .6477 [.6329, .6622], P@5 .4792 (test, one seed); one member of
-  configs/software.py with its threshold .6641 [.6521, .6758], P@5 .5020; commit
-  b432a83, 2026-11-28, 146 s against 71 s of training on 2 cores.
+Measured: micro-F1 .6477 [.6329, .6622], P@5 .4792 (test, one seed); one member
+  of configs/software.py with its threshold .6641 [.6521, .6758], P@5 .5020;
+  commit b432a83, 2026-11-28, 146 s against 71 s of training on 2 cores.
 """
 
 import ml_collections
