@@ -20,17 +20,12 @@ def check_sequence(settings: Settings) -> None:
   if model.decoder != "sequence":
     return
   of_items = settings.task == "next_item"
-  for key, found, wanted in (
-    *_of_all(settings),
-    *(_of_items(settings) if of_items else _of_tags(settings)),
-  ):
-    if found != wanted:
-      raise UserError(
-        f"config.{key}",
-        f"found {found!r} with config.model.decoder='sequence'",
-        repr(wanted),
-        f"set config.{key}={wanted!r}, or config.model.decoder='ranking'",
-      )
+  _refuse(
+    _of_all(settings)
+    + (_of_items(settings) if of_items else _of_tags(settings)),
+    "with config.model.decoder='sequence'",
+    ", or config.model.decoder='ranking'",
+  )
 
 
 def check_posts(settings: Settings) -> None:
@@ -49,7 +44,7 @@ def check_posts(settings: Settings) -> None:
         "leave it out",
       )
     return
-  for key, found, wanted in (
+  wanted = (
     ("objective.items_weight", objective.items_weight, 0.0),
     ("objective.tags", objective.tags, "multilabel_softmax"),
     ("objective.propensity_weight", objective.propensity_weight, 0.0),
@@ -58,18 +53,52 @@ def check_posts(settings: Settings) -> None:
     ("model.ages", model.ages, False),
     ("model.memory_weight", model.memory_weight, 0.0),
     ("optimizer.tables", settings.optimizer.tables, "dense"),
-  ):
-    if found != wanted:
-      raise UserError(
-        f"config.{key}",
-        f"found {found!r} with the task 'tag_post'",
-        repr(wanted),
-        f"set config.{key}={wanted!r}",
-      )
+  )
+  _refuse(wanted, "with the task 'tag_post'")
+
+
+def check_masked(settings: Settings) -> None:
+  """What is masked is read from both sides, without any order of past.
+
+  Raises:
+    UserError: naming the first key that does not go with it.
+  """
+  model, objective = settings.model, settings.objective
+  if objective.question != "masked":
+    return
+  wanted = (
+    ("model.history", model.history, "transformer"),
+    ("model.decoder", model.decoder, "ranking"),
+    ("model.interests", model.interests, 1),
+    ("model.ages", model.ages, False),
+    ("objective.contrast_weight", objective.contrast_weight, 0.0),
+  )
+  _refuse(
+    wanted,
+    "with config.objective.question='masked', which reads a history from both"
+    " sides",
+    ", or ask for what is 'next'",
+  )
 
 
 Wanted = tuple[tuple[str, Any, Any], ...]
 """(key, found, the only value that is read)."""
+
+
+def _refuse(rows: Wanted, where: str, otherwise: str = "") -> None:
+  """Raises UserError for the first key that is not as wanted.
+
+  Args:
+    where: what it does not go with. otherwise: another way to mend it.
+  """
+  for key, found, wanted in rows:
+    if found != wanted:
+      raise UserError(
+        f"config.{key}",
+        f"found {found!r} {where}",
+        repr(wanted),
+        f"set config.{key}={wanted!r}{otherwise}",
+      )
 
 
 def _of_all(settings: Settings) -> Wanted:

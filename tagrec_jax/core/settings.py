@@ -12,7 +12,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tagrec_jax.core.contradictions import check_posts, check_sequence
+from tagrec_jax.core.contradictions import (
+  check_masked,
+  check_posts,
+  check_sequence,
+)
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.typed import section
@@ -248,7 +252,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       "set config.objective.items_weight=1.0",
     )
   _check_views(settings)
-  _check_masked(settings)
+  check_masked(settings)
   check_posts(settings)
   check_sequence(settings)
   _check_intervals(settings)
@@ -323,28 +327,6 @@ def _check_views(settings: Settings) -> None:
         f"found it set with the task '{settings.task}'",
         "the task 'next_item'",
         "leave it as in configs/base.py",
-      )
-
-
-def _check_masked(settings: Settings) -> None:
-  """What is masked is read from both sides, without any order of past."""
-  model, objective = settings.model, settings.objective
-  if objective.question != "masked":
-    return
-  for key, found, wanted in (
-    ("model.history", model.history, "transformer"),
-    ("model.decoder", model.decoder, "ranking"),
-    ("model.interests", model.interests, 1),
-    ("model.ages", model.ages, False),
-    ("objective.contrast_weight", objective.contrast_weight, 0.0),
-  ):
-    if found != wanted:
-      raise UserError(
-        f"config.{key}",
-        f"found {found!r} with config.objective.question='masked', which reads"
-        " a history from both sides",
-        repr(wanted),
-        f"set config.{key}={wanted!r}, or ask for what is 'next'",
       )
 
 
