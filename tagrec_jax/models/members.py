@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
+from tagrec_jax.core.sums import Sum
 
 
 class Members(nnx.Module):
@@ -26,6 +29,20 @@ class Members(nnx.Module):
     self, make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs
   ):
     self.members: Sequence[Any] = nnx.List([make(rngs) for _ in range(count)])
+
+  def loss(self, key: Array, loss: Callable[[Any, Array], Sum]) -> Sum:
+    """The mean of the members' losses, each with noise of its own.
+
+    Args:
+      key: of all noise of this step.
+      loss: (member, key) → its loss; all of the same weight.
+    """
+    each = [
+      loss(member, jax.random.fold_in(key, number))
+      for number, member in enumerate(self.members)
+    ]
+    total = sum((one.total / len(each) for one in each), start=jnp.zeros(()))
+    return Sum(total, each[0].weight)
 
 
 def together(

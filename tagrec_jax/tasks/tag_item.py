@@ -78,25 +78,22 @@ class TagItem(Pure[Members]):
       rows: not used, no table has any.
     """
     del rows
-    members = self._model(params).members
     # Tags that came after training are no answers.
     tag = {name: array[: self._num_tags] for name, array in self._tag.items()}
-    total, weight = jnp.zeros(()), jnp.zeros(())
-    for number, member in enumerate(members):
-      member_key = jax.random.fold_in(key, number)
+
+    def loss(member: Tagger, key: Array) -> Sum:
       # Every device makes the same tags, so it needs the same noise.
-      noise = Noise(jax.random.fold_in(member_key, 1))
-      entries = member.tags.entries(tag, noise)
-      query = self._ask(member, entries, batch, Noise(member_key, shard))
-      loss = self._objective(
+      entries = member.tags.entries(tag, Noise(jax.random.fold_in(key, 1)))
+      query = self._ask(member, entries, batch, Noise(key, shard))
+      return self._objective(
         query.query_BTD,
         query.vectors_CD,
         query.bias_C,
         batch["target_tags"][:, None],
         None,
       )
-      total, weight = total + loss.total / len(members), loss.weight
-    return {"tags": Sum(total, weight)}
+
+    return {"tags": self._model(params).loss(key, loss)}
 
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the tags, also those that came after training."""

@@ -94,18 +94,16 @@ class TagPost(Pure[Members]):
     # What came after training is not asked for.
     product = {n: v[: self._num_items] for n, v in self._product.items()}
     tag = {n: v[: self._num_tags] for n, v in self._tag.items()}
-    members = self._model(params).members
-    total, weight = jnp.zeros(()), jnp.zeros(())
-    for number, member in enumerate(members):
-      member_key = jax.random.fold_in(key, number)
+
+    def loss(member: Poster, key: Array) -> Sum:
       # Every device makes the same vectors, so it needs the same noise.
       vectors_CD = member.products.vectors(
-        product, Noise(jax.random.fold_in(member_key, 1))
+        product, Noise(jax.random.fold_in(key, 1))
       )
-      tags = member.entries(tag, Noise(jax.random.fold_in(member_key, 2)))
-      asked = member(batch, vectors_CD, tags, Noise(member_key, shard))
+      tags = member.entries(tag, Noise(jax.random.fold_in(key, 2)))
+      asked = member(batch, vectors_CD, tags, Noise(key, shard))
       query, copies = asked.query, asked.copies
-      loss = self._objective(
+      return self._objective(
         query.query_BTD,
         query.vectors_CD,
         query.bias_C,
@@ -113,8 +111,8 @@ class TagPost(Pure[Members]):
         copies.log_of(batch["target_tags"]),
         batch["target_tags"],
       )
-      total, weight = total + loss.total / len(members), loss.weight
-    return {"tags": Sum(total, weight)}
+
+    return {"tags": self._model(params).loss(key, loss)}
 
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the vectors of all products and tags."""
