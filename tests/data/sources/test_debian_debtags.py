@@ -130,6 +130,8 @@ def test_a_vocabulary_that_cannot_be_read(tidy, tags):
     gzip.compress(b"{}")[:-4] + b"0" * 4,
     gzip.compress(b"{}")[:10] + b"\xff" * 9,
   ],
+  # Named, as an archive holds the second of its making.
+  ids=["no archive", "cut", "wrong length", "no stream"],
 )
 def test_damaged_archives(tidy, items):
   with pytest.raises(StorageError, match=r"items\.jsonl\.gz: cannot be read"):
