@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
@@ -11,6 +12,10 @@ from tagrec_jax.core import interrupt
 from tagrec_jax.core.errors import UserError, one_line
 from tagrec_jax.core.settings import Settings
 
+_DEBUG = flags.DEFINE_bool(
+  "debug", False, "show the trace of an error besides its line"
+)
+
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
   """Parses the flags and calls `main`; a wrong flag ends with exit code 2."""
@@ -19,7 +24,14 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     with interrupt.raised():
       main(argv)
 
-  app.run(one_line(interruptible), flags_parser=one_line(_parse))
+  app.run(
+    one_line(interruptible, _debug), flags_parser=one_line(_parse, _debug)
+  )
+
+
+def _debug() -> bool:
+  # A wrong flag before it ends the reading of flags.
+  return flags.FLAGS[_DEBUG.name].value or f"--{_DEBUG.name}" in sys.argv
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -6,11 +6,15 @@ Every message reads `where: found, expected. Fix: how`.
 from __future__ import annotations
 
 import functools
+import pathlib
 import sys
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from tagrec_jax.core.interrupt import Interrupted
+
+_PACKAGES = ("tagrec_jax", "experiments", "configs")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,22 +60,59 @@ class StorageError(TagrecError):
   exit_code = 5
 
 
-def one_line(main: Callable[P, R]) -> Callable[P, R]:
+def one_line(
+  main: Callable[P, R], trace: Callable[[], bool] | None = None
+) -> Callable[P, R]:
   """Wraps a command: a `TagrecError` becomes one stderr line and an exit code.
 
   A signal too; its code is 128 and its number, as of a process that it ends.
-  Other exceptions are bugs and keep their trace.
+
+  Args:
+    trace: whether the trace is shown besides. Other exceptions are bugs, or
+      faults of the machine: they become one line too, exit code 1, or 5 for
+      those of files; without `trace` they keep their trace.
   """
 
   @functools.wraps(main)
   def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
     try:
       return main(*args, **kwargs)
-    except TagrecError as error:
-      print(f"ERROR: {error}", file=sys.stderr)
-      sys.exit(error.exit_code)
     except Interrupted as signal:
       print(f"{signal}: ended; nothing is half written", file=sys.stderr)
       sys.exit(128 + signal.number)
+    except Exception as error:
+      if trace is None and not isinstance(error, TagrecError):
+        raise
+      if trace is not None and trace():
+        traceback.print_exception(error)
+      print(f"ERROR: {_line(error)}", file=sys.stderr)
+      raise SystemExit(_exit_code(error)) from None
 
   return wrapped
+
+
+def _exit_code(error: Exception) -> int:
+  if isinstance(error, TagrecError):
+    return error.exit_code
+  return StorageError.exit_code if isinstance(error, OSError) else 1
+
+
+def _line(error: Exception) -> str:
+  """What to tell of an error, in one line."""
+  if isinstance(error, TagrecError):
+    return str(error)
+  said = [type(error).__name__, *str(error).strip().splitlines()[:1]]
+  notes = getattr(error, "__notes__", [])
+  found = " ".join([": ".join(said), *(f"({note})" for note in notes)])
+  return f"{_place(error)}: {found}. Fix: --debug shows where it comes from"
+
+
+def _place(error: Exception) -> str:
+  """The last line of this project that was at work, as file:line."""
+  root = pathlib.Path(__file__).parents[2]
+  frames = traceback.extract_tb(error.__traceback__)[1:]  # without `wrapped`
+  for frame in reversed(frames):
+    path = pathlib.Path(frame.filename)
+    if any(path.is_relative_to(root / package) for package in _PACKAGES):
+      return f"{path.relative_to(root)}:{frame.lineno}"
+  return f"{frames[-1].filename}:{frames[-1].lineno}"

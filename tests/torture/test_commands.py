@@ -84,6 +84,15 @@ def test_a_slip_is_one_line_before_jax_starts(tmp_path, told, slip):
   told(f"`{slip}`", f"`{said[:150]}`")
 
 
+def test_a_trace_is_shown_on_request(tmp_path):
+  slip = "--config.model.width=wide"
+  flags = [slip, f"--workdir={tmp_path}", "--debug"]
+  code, said, _ = command("--config=configs/quickstart.py", *flags)
+  assert code == 2
+  assert said.startswith("Traceback (most recent call last)")
+  assert said.splitlines()[-1].startswith("ERROR: flags: flag --config.model.w")
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("slip", list(SLIPS)[2:])
 def test_every_slip_is_one_line_before_jax_starts(tmp_path, told, slip):
