@@ -134,6 +134,12 @@ def get_config() -> ml_collections.ConfigDict:
   # in training ('events'), or features of products ('tags', 'ngrams', ...),
   # which give codes to new products too
   model.compute_dtype = "float32"  # of matmuls; parameters stay float32
+  model.scan_layers = False  # blocks of transformers are turns of a loop: the
+  # program does not grow with `layers`, and with fsdp the weights of one block
+  # at a time are whole; a checkpoint has either the one or the other
+  model.remat = "none"  # what of a transformer's block is computed again for
+  # its gradient instead of kept: 'none', 'dots': all but the outputs of its
+  # linear maps, 'block': all of it
 
   # What is minimised: items_weight · loss + tags_weight · loss.
   objective = config.objective = ml_collections.ConfigDict()
@@ -147,6 +153,8 @@ def get_config() -> ml_collections.ConfigDict:
   objective.tags_weight = 0.0
   objective.negatives = 256  # drawn for each batch; sampled losses only
   objective.gbce_calibration = 0.75  # t of gSASRec; gbce only
+  objective.kernel = "xla"  # what computes a softmax over the whole catalogue;
+  # or 'pallas': a kernel that keeps scores out of memory, on TPUs only
   objective.label_smoothing = 0.0  # softmax only
   objective.asymmetric_gamma = 2.0  # asymmetric only: how little easy wrong
   # tags count
@@ -211,6 +219,9 @@ def get_config() -> ml_collections.ConfigDict:
   evaluation.protocol = "strict"  # a name of evaluation/protocols.py
   evaluation.cutoffs = (1, 5, 10, 20)  # K of recall@K, ndcg@K, mrr@K
   evaluation.batch_people = 256  # people, or products, scored at a time
+  evaluation.approximate_recall = 0.0  # of the best that an approximate search
+  # finds for lists of products that people are given; quicker on a TPU, exact
+  # elsewhere. Metrics are exact, and evaluate tells what it found; 0: exact
   evaluation.max_valid_people = 0  # of them, while training; 0: all
   evaluation.bootstrap_samples = 1000  # for 95 % intervals; 0: none
   evaluation.baselines = ("popularity", "item_knn", "markov")

@@ -315,13 +315,30 @@ def _check_lazy(checked: Settings, made: Task) -> None:
     raise UserError(lazy, f"found 'lazy' {found}", "no averages", fix)
 
 
+def check_devices(checked: Settings, devices: Sequence[Any]) -> None:
+  """Raises UserError if a config needs other devices than these."""
+  platform = devices[0].platform
+  if checked.objective.kernel == "pallas" and platform != "tpu":
+    raise UserError(
+      "config.objective.kernel",
+      f"found 'pallas' on devices of the kind '{platform}'",
+      "'xla', as this kernel is one for TPUs",
+      "set config.objective.kernel='xla'",
+    )
+
+
 def backend(checked: Settings, made: Recipe) -> Backend:
-  """The devices of a config, ready to train."""
+  """The devices of a config, ready to train.
+
+  Raises:
+    UserError: if they are not those that the config needs.
+  """
   import jax
 
   from tagrec_jax.sharding.mesh import make_mesh
   from tagrec_jax.training.parallel import JitBackend, PmapBackend
 
+  check_devices(checked, jax.devices())
   if checked.sharding.backend == "pmap":
     return PmapBackend(made, jax.local_devices())
   mesh = make_mesh(checked.sharding, jax.devices())

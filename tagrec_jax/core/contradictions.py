@@ -81,6 +81,60 @@ def check_masked(settings: Settings) -> None:
   )
 
 
+def check_kernel(settings: Settings) -> None:
+  """A kernel of its own computes a softmax over a whole catalogue, only.
+
+  Raises:
+    UserError: naming the first key that asks for something else.
+  """
+  objective = settings.objective
+  if objective.kernel == "xla":
+    return
+  losses = (
+    ("items", objective.items_weight, objective.items, "softmax"),
+    ("tags", objective.tags_weight, objective.tags, "multilabel_softmax"),
+  )
+  wanted: Wanted = (
+    ("model.decoder", settings.model.decoder, "ranking"),
+    ("sharding.backend", settings.sharding.backend, "jit"),
+    *(
+      (f"objective.{target}", found, softmax)
+      for target, weight, found, softmax in losses
+      if weight
+    ),
+  )
+  _refuse(
+    wanted,
+    f"with config.objective.kernel='{objective.kernel}'",
+    ", or config.objective.kernel='xla'",
+  )
+
+
+def check_layers(settings: Settings) -> None:
+  """How blocks of transformers are run says nothing where there are none.
+
+  Raises:
+    UserError: naming the key that would have no effect.
+  """
+  model = settings.model
+  reads_history = settings.task == "next_item" or (
+    settings.task == "tag_post" and model.recall
+  )
+  blocks = (
+    (reads_history and model.history in ("transformer", "long_short"))
+    or model.fusion == "transformer"
+    or ("text" in model.product and model.text == "transformer")
+    or ("image" in model.product and model.image == "vit")
+    or ("audio" in model.product and model.audio == "transformer")
+  )
+  if not blocks:
+    wanted = (
+      ("model.scan_layers", model.scan_layers, False),
+      ("model.remat", model.remat, "none"),
+    )
+    _refuse(wanted, "where nothing is a transformer")
+
+
 Wanted = tuple[tuple[str, Any, Any], ...]
 """(key, found, the only value that is read)."""
 

@@ -58,10 +58,13 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "code_levels": 3,
     "code_size": 64,
     "code_vectors": ["events"],
+    "scan_layers": False,
+    "remat": "none",
   },
   "objective": {
     "question": "next",
     "masked_rate": 0.2,
+    "kernel": "xla",
     "asymmetric_gamma": 2.0,
     "asymmetric_margin": 0.0,
     "propensity_weight": 0.0,
@@ -77,6 +80,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "max_loss_rise": 0.0,
   },
   "train": {"steps_per_call": 1, "init_from": ""},
+  "evaluation": {"approximate_recall": 0.0},
 }
 """Section → key → the value of configs that lack it."""
 

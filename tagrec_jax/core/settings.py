@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tagrec_jax.core.contradictions import (
+  check_kernel,
   check_masked,
   check_posts,
   check_sequence,
@@ -120,6 +121,8 @@ class ModelSettings:
   code_size: int = _key(2, 65536)
   code_vectors: tuple[str, ...]
   compute_dtype: str = _key(choices=("float32", "bfloat16"))
+  scan_layers: bool
+  remat: str = _key(choices=("none", "dots", "block"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,6 +135,7 @@ class ObjectiveSettings:
   tags_weight: float = _key(0)
   negatives: int = _key(1)
   gbce_calibration: float = _key(0, 1)
+  kernel: str = _key(choices=("xla", "pallas"))
   label_smoothing: float = _key(0, 0.99)
   asymmetric_gamma: float = _key(0, 10)
   asymmetric_margin: float = _key(0, 0.9)
@@ -252,6 +256,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       "set config.objective.items_weight=1.0",
     )
   _check_views(settings)
+  check_kernel(settings)
   check_masked(settings)
   check_posts(settings)
   check_sequence(settings)

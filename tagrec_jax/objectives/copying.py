@@ -35,7 +35,7 @@ class CopySoftmax:
 
   @classmethod
   def from_settings(cls, settings: ObjectiveSettings) -> CopySoftmax:
-    return cls(uncopied_weight=settings.uncopied_weight)
+    return cls(settings.uncopied_weight, tiles.Tiling.from_settings(settings))
 
   def __call__(
     self,

@@ -37,7 +37,10 @@ class Multilabel:
     cls, settings: ObjectiveSettings, counts: TagCounts
   ) -> Multilabel:
     """The loss, with weights from the labels' propensities."""
-    return cls(weights=counts.weights(settings.propensity_weight))
+    return cls(
+      weights=counts.weights(settings.propensity_weight),
+      tiling=tiles.Tiling.from_settings(settings),
+    )
 
   def _labels(
     self, targets_BTM: jax.Array, catalogue: int

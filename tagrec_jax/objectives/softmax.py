@@ -34,7 +34,7 @@ class Softmax:
 
   @classmethod
   def from_settings(cls, settings: ObjectiveSettings) -> Softmax:
-    return cls(label_smoothing=settings.label_smoothing)
+    return cls(settings.label_smoothing, tiles.Tiling.from_settings(settings))
 
   def __call__(
     self,

@@ -43,13 +43,7 @@ class Split:
     array that lies otherwise is moved: the result is the same.
     """
     mesh = jax.typeof(queries_BTD).sharding.mesh
-    free = {
-      name: size
-      for name, size, kind in zip(
-        mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True
-      )
-      if kind == AxisType.Auto and size > 1
-    }
+    free = _free(mesh)
 
     def chosen(names: tuple[str, ...], length: int) -> tuple[str, ...]:
       axes = tuple(name for name in names if name in free)
@@ -59,6 +53,12 @@ class Split:
     batch = chosen(BATCH_AXES, queries_BTD.shape[0])
     catalogue = chosen(CATALOGUE_AXES, vectors_CD.shape[0])
     return cls(mesh, batch, catalogue)
+
+  @property
+  def uncut(self) -> tuple[str, ...]:
+    """Axes along which devices hold the same."""
+    cut = self.batch + self.catalogue
+    return tuple(name for name in _free(self.mesh) if name not in cut)
 
   def parts(self, axes: tuple[str, ...]) -> int:
     """Into how many parts an array is cut along some of the axes."""
@@ -93,3 +93,14 @@ class Split:
 
   def sum_over_catalogue(self, x: Any) -> Any:
     return jax.lax.psum(x, self.catalogue) if self.catalogue else x
+
+
+def _free(mesh: Any) -> dict[str, int]:
+  """Axis → size, of those that the caller does not map over itself."""
+  return {
+    name: size
+    for name, size, kind in zip(
+      mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True
+    )
+    if kind == AxisType.Auto and size > 1
+  }

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.objectives import catalogue_tiles, rows
 from tagrec_jax.objectives.question_tiles import question_tiles
 from tagrec_jax.objectives.split import Split
@@ -28,12 +30,25 @@ class Tiling:
   Where not that many questions fit, a softmax goes over to tiles of the
   catalogue, of `cache_bytes` or `entries`, whatever is more. Measured on a CPU
   with 32 MB of L3.
+
+  Attributes:
+    kernel: what goes through the catalogue for a softmax, always, in the place
+      of all this; None: what XLA makes of loops.
   """
 
   cache_bytes: int = 16 * 2**20
   most_bytes: int = 24 * 2**20
   questions: int = 128
   entries: int = 256
+  kernel: catalogue_tiles.Tiles | None = None
+
+  @classmethod
+  def from_settings(cls, settings: ObjectiveSettings) -> Tiling:
+    if settings.kernel == "xla":
+      return cls()
+    from tagrec_jax.objectives.pallas_tiles import PallasTiles
+
+    return cls(kernel=PallasTiles())
 
 
 DEFAULT = Tiling()
@@ -68,7 +83,7 @@ def total(
   wanted = max(tiling.questions, tiling.cache_bytes // (4 * catalogue))
   fitting = min(wanted, questions, tiling.most_bytes // (4 * catalogue))
   enough = fitting >= max(local_rows, min(questions, tiling.questions))
-  if enough or row is not rows.softmax:
+  if row is not rows.softmax or (enough and tiling.kernel is None):
     if column_BTM is None:
       column_BTM = jnp.full((*right_BT.shape, 1), -1, jnp.int32)
     if share_BTM is None:
@@ -91,10 +106,25 @@ def log_sums(
   Scores are computed once more for the gradient, where `total` does not.
   """
   split = Split.of(queries_BTD, vectors_CD)
+  scored = queries_BTD, vectors_CD, bias_C
+  if tiling.kernel is not None:
+    _check_cut(split, len(queries_BTD), len(vectors_CD))
+    return catalogue_tiles.log_sums(tiling.kernel, split, *scored)
   local_rows = queries_BTD.shape[0] // split.parts(split.batch)
   questions = local_rows * queries_BTD.shape[1]
   catalogue = vectors_CD.shape[0] // split.parts(split.catalogue)
   part = max(tiling.entries, tiling.cache_bytes // (4 * questions))
-  return catalogue_tiles.log_sums(
-    min(part, catalogue), split, queries_BTD, vectors_CD, bias_C
-  )
+  parts = catalogue_tiles.XlaTiles(min(part, catalogue))
+  return catalogue_tiles.log_sums(parts, split, *scored)
+
+
+def _check_cut(split: Split, rows: int, catalogue: int) -> None:
+  """XLA does not know how to cut a kernel, so each axis must have its part."""
+  if split.uncut:
+    raise UserError(
+      "config.objective.kernel",
+      f"found 'pallas' with {rows} rows and a catalogue of {catalogue} on"
+      f" devices along {', '.join(split.uncut)}",
+      "sizes that these devices divide",
+      "change config.sharding, or set config.objective.kernel='xla'",
+    )

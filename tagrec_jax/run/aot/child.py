@@ -47,7 +47,9 @@ def examine(request: dict[str, Any]) -> dict[str, Any]:
   """
   settings = build.settings(request["settings"])
   chip = chip_of(request["topology"])
-  mesh = make_mesh(settings.sharding, devices(request["topology"]))
+  found_devices = devices(request["topology"])
+  build.check_devices(settings, found_devices)
+  mesh = make_mesh(settings.sharding, found_devices)
   catalogue = _catalogue(settings, request)
   programs = Programs(settings, catalogue, mesh)
   found: dict[str, Any] = {

@@ -41,6 +41,9 @@ def _of(equation: Any) -> float:
     return max(parts, default=0.0)
   if name == "scan":
     return params["length"] * sum(parts, start=0.0)
+  if name == "pallas_call":  # its body is what one point of a grid does
+    grid = params["grid_mapping"].grid
+    return math.prod(grid) * sum(parts, start=0.0)
   if name == "shard_map":  # its body is what one device does
     sizes = dict(params["mesh"].shape)
     return math.prod(sizes[a] for a in params["newly_manual_axes"]) * sum(
