@@ -21,7 +21,7 @@ from tagrec_jax.core import files
 from tagrec_jax.core.errors import UserError, one_line
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.core.trees import named_leaves
-from tagrec_jax.run.aot import flops, hlo, made_up
+from tagrec_jax.run.aot import flops, hlo, made_up, traffic
 from tagrec_jax.run.aot.chips import Chip, chip_of
 from tagrec_jax.run.aot.programs import Program, Programs
 from tagrec_jax.run.aot.roofline import Roofline
@@ -141,8 +141,7 @@ def measures(
   talks = hlo.collectives(text, dict(mesh.shape))
   traced = flops.matmul_flops(program.jaxpr) / mesh.size
   operations = max(cost.get("flops", 0.0), traced)
-  both_ways = memory["arguments"] + memory["results"]
-  moved = float(max(cost.get("bytes accessed", 0.0), both_ways))
+  moved = traffic.moved(text)
   model = Roofline.of(
     chip, operations, moved, sum((t.sent for t in talks), start=0.0)
   )

@@ -30,7 +30,7 @@ _CALLED = re.compile(
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _LIMIT = re.compile(r" = s32\[\]\S* constant\((\d+)\)")
-_ARRAY = re.compile(
+ARRAY = re.compile(
   r"(?P<dtype>[a-z]+\d*\w*)\[(?P<shape>[\d,]*)\]"
   r"(?:\{(?P<order>[\d,]*)(?::T\((?P<tile>[\d,]+)\))?[^}]*\})?"
 )
@@ -80,7 +80,7 @@ def collectives(text: str, mesh: Mapping[str, int]) -> list[Collective]:
     text: of `Compiled.as_text()`.
     mesh: axis → size, in the order of the devices.
   """
-  bodies, entry = _computations(text)
+  bodies, entry = computations(text)
   turns = _turns(bodies, entry)
   found: dict[str, Collective] = {}
   for name, (times, counted) in turns.items():
@@ -106,14 +106,14 @@ def collectives(text: str, mesh: Mapping[str, int]) -> list[Collective]:
 def padding(text: str) -> tuple[int, int]:
   """(bytes of the arguments, bytes they take in their tiles) on one device."""
   layouts = re.search(r"entry_computation_layout=\{\((.*?)\)->", text)
-  arrays = list(_ARRAY.finditer(layouts[1])) if layouts else []
+  arrays = list(ARRAY.finditer(layouts[1])) if layouts else []
   return (
     sum(_bytes(array) for array in arrays),
-    sum(_padded_bytes(array) for array in arrays),
+    sum(padded_bytes(array) for array in arrays),
   )
 
 
-def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+def computations(text: str) -> tuple[dict[str, list[str]], str]:
   """Name → the lines of its operations; and the name of the first to run."""
   bodies: dict[str, list[str]] = {}
   entry, lines = "", None
@@ -142,16 +142,16 @@ def _turns(
     for line in bodies[name]:
       inside, sure = times, counted
       if " while(" in line:
-        trips = _trips(line, bodies)
-        inside, sure = times * (trips or 1), counted and trips is not None
-      for called in _called(line):
-        visit(called, inside, sure)
+        told = trips(line, bodies)
+        inside, sure = times * (told or 1), counted and told is not None
+      for inner in [*(n for _, n in called(line)), *branches(line)]:
+        visit(inner, inside, sure)
 
   visit(entry, 1, True)
   return turns
 
 
-def _trips(line: str, bodies: Mapping[str, Sequence[str]]) -> int | None:
+def trips(line: str, bodies: Mapping[str, Sequence[str]]) -> int | None:
   """Turns of a loop: told, or the limit that its one comparison counts up to.
 
   Loops of `scan` begin at 0 and go up by 1.
@@ -165,11 +165,17 @@ def _trips(line: str, bodies: Mapping[str, Sequence[str]]) -> int | None:
   return limits[0] if len(limits) == len(compared) == 1 else None
 
 
-def _called(line: str) -> Iterator[str]:
+def called(line: str) -> Iterator[tuple[str, str]]:
+  """(as what, name) of each computation that a line calls."""
   for found in _CALLED.finditer(line):
-    yield found[2]
-  if branches := _BRANCHES.search(line):
-    yield from re.findall(r"%?([\w.\-]+)", branches[1])
+    yield found[1], found[2]
+
+
+def branches(line: str) -> list[str]:
+  """The computations that a line chooses from."""
+  if listed := _BRANCHES.search(line):
+    return re.findall(r"%?([\w.\-]+)", listed[1])
+  return [name for kind, name in called(line) if "_computation" in kind]
 
 
 def _exchange(line: str) -> tuple[str, int]:
@@ -180,7 +186,7 @@ def _exchange(line: str) -> tuple[str, int]:
   name = operation["op"].removesuffix("-start")
   if name not in KINDS:
     return "", 0
-  sizes = [_bytes(array) for array in _ARRAY.finditer(operation["type"])]
+  sizes = [_bytes(array) for array in ARRAY.finditer(operation["type"])]
   if name != operation["op"] and name != "all-reduce" and len(sizes) > 1:
     # What is started gives back its operand, its result and perhaps flags.
     return name, max(sizes) if name == "all-gather" else sizes[1]
@@ -252,7 +258,7 @@ def _bytes(array: re.Match[str]) -> int:
   return -(-size * _bits(array["dtype"]) // 8)
 
 
-def _padded_bytes(array: re.Match[str]) -> int:
+def padded_bytes(array: re.Match[str]) -> int:
   """As `_bytes`, each tiled dimension filled up to whole tiles."""
   shape = _numbers(array["shape"])
   tile = _numbers(array["tile"] or "")

@@ -15,8 +15,10 @@ ASSUMPTIONS = (
     " shared evenly among devices"
   ),
   (
-    "memory: what the compiler counts, a loop's body once, or all arguments"
-    " and results once, whichever is more"
+    "memory: each operation of the compiled program reads its operands and"
+    " writes its results, filled up to tiles, where they do not lie in the"
+    " chip's fast memory; loops by their turns; of a table that is looked into"
+    " or changed in places, only these"
   ),
   (
     "exchanges run as rings along one axis of the torus, in both directions,"
