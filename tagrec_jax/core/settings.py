@@ -14,6 +14,7 @@ from typing import Any
 
 from tagrec_jax.core.contradictions import (
   check_kernel,
+  check_layers,
   check_masked,
   check_posts,
   check_sequence,
@@ -257,6 +258,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
     )
   _check_views(settings)
   check_kernel(settings)
+  check_layers(settings)
   check_masked(settings)
   check_posts(settings)
   check_sequence(settings)

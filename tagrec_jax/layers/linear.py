@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from tagrec_jax.layers import param
+from tagrec_jax.layers.placing import current, placed, stored_gradient
 
 _init = jax.nn.initializers
 
@@ -38,15 +40,78 @@ class Linear(nnx.Module):
     bias: bool = True,
     zero: bool = False,
   ):
-    self.dtype = dtype
+    self.axes = axes
+    self.dtype = jnp.dtype(dtype)
     start = _init.zeros if zero else _init.xavier_uniform()
     kernel = start(rngs.params(), (inputs, outputs), jnp.float32)
-    self.kernel = nnx.Param(kernel, axes=axes)
-    self.bias = param.zeros((outputs,), axes[1:]) if bias else None
+    self.kernel = param.Weight(kernel, axes=axes)
+    self.bias = (
+      param.Weight(jnp.zeros(outputs), axes=axes[1:]) if bias else None
+    )
 
   def __call__(self, x: Float[Array, "*any D"]) -> Float[Array, "*any E"]:
-    x_ND = x.reshape(-1, x.shape[-1]).astype(self.dtype)
-    y_NE = x_ND @ self.kernel[...].astype(self.dtype)
-    if self.bias is not None:
-      y_NE = y_NE.astype(jnp.float32) + self.bias[...][None]
-    return y_NE.astype(self.dtype).reshape(*x.shape[:-1], -1)
+    return self.ready()(x)
+
+  def ready(self) -> Callable[[Array], Array]:
+    """The map with its weights in place, for a loop that uses it each turn."""
+    product = _product(self.kernel[...], self.axes, self.dtype)
+    bias_E = (
+      None if self.bias is None else placed(self.bias[...], self.axes[1:])
+    )
+
+    def apply(x: Float[Array, "*any D"]) -> Float[Array, "*any E"]:
+      y_NE = product(x.reshape(-1, x.shape[-1]).astype(self.dtype))
+      if bias_E is not None:
+        y_NE = y_NE.astype(jnp.float32) + bias_E[None]
+      return y_NE.astype(self.dtype).reshape(*x.shape[:-1], -1)
+
+    return apply
+
+
+def _product(
+  kernel_DE: Float[Array, "D E"], axes: param.Axes, dtype: Any
+) -> Callable[[Array], Array]:
+  """x → xW in a type.
+
+  In a narrower one W is narrowed before devices send it to each other, and its
+  gradient is made in float32, so that it is added up over devices in float32.
+  """
+  if dtype == kernel_DE.dtype:
+    whole_DE = placed(kernel_DE, axes)
+    return lambda x_ND: x_ND @ whole_DE
+  narrow_DE = jax.lax.stop_gradient(
+    current().used(kernel_DE.astype(dtype), axes)
+  )
+  kernel_DE = stored_gradient(kernel_DE, axes)
+  return lambda x_ND: _narrow_product(x_ND, kernel_DE, narrow_DE)
+
+
+@jax.custom_vjp
+def _narrow_product(
+  x_ND: Float[Array, "N D"],
+  kernel_DE: Float[Array, "D E"],
+  narrow_DE: Float[Array, "D E"],
+) -> Float[Array, "N E"]:
+  """x times the narrow W; the gradient is that of the wide one."""
+  del kernel_DE
+  return x_ND @ narrow_DE
+
+
+def _forward(
+  x_ND: Array, kernel_DE: Array, narrow_DE: Array
+) -> tuple[Array, tuple[Array, Array]]:
+  del kernel_DE
+  return x_ND @ narrow_DE, (x_ND, narrow_DE)
+
+
+def _backward(
+  kept: tuple[Array, Array], y_NE: Array
+) -> tuple[Array, Array, Array]:
+  x_ND, narrow_DE = kept
+  kernel_DE = jax.lax.dot_general(
+    x_ND, y_NE, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32
+  )
+  return y_NE @ narrow_DE.T, kernel_DE, jnp.zeros_like(narrow_DE)
+
+
+_narrow_product.defvjp(_forward, _backward)

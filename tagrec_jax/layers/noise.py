@@ -7,11 +7,15 @@ an element gets the same bits however the batch is split over devices.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt32
+
+_STRIDE = 0x9E3779B1
+"""Between the seeds of two sites: odd, so that 2^32 of them differ."""
 
 
 def mix(bits: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
@@ -35,7 +39,7 @@ class Noise:
 
   def __init__(self, key: Array, shard: Array | int = 0):
     data = jax.random.key_data(key).astype(jnp.uint32)
-    self._seed = mix(data[0] + jnp.uint32(0x9E3779B9) * data[1])
+    self.seed = mix(data[0] + jnp.uint32(0x9E3779B9) * data[1])
     self._shard = jnp.asarray(shard, jnp.uint32)
     self._site = 0
 
@@ -50,9 +54,24 @@ class Noise:
     steps = (self._bits(shape) >> 8).astype(jnp.float32)  # 24 bits, all exact
     return low + (high - low) * steps / 2**24
 
+  def turn(self, number: Array, sites: int) -> Noise:
+    """The noise in a turn of a loop that is traced once.
+
+    Each turn uses so many sites of its own, as if it had been traced for
+    itself. After the loop, `skip` those of all turns.
+    """
+    noise = copy.copy(self)
+    first = jnp.asarray(number, jnp.uint32) * jnp.uint32(sites)
+    noise.seed = self.seed + first * jnp.uint32(_STRIDE)
+    return noise
+
+  def skip(self, sites: int) -> None:
+    """Goes on after sites that others used."""
+    self._site += sites
+
   def _bits(self, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     self._site += 1
-    seed = mix(self._seed + jnp.uint32(self._site * 0x9E3779B1 % 2**32))
+    seed = mix(self.seed + jnp.uint32(self._site * _STRIDE % 2**32))
     size = math.prod(shape)
     place = jax.lax.iota(jnp.uint32, size) + self._shard * jnp.uint32(size)
     return mix(place * jnp.uint32(0x9E3779B1) ^ seed).reshape(shape)

@@ -16,12 +16,20 @@ from flax import nnx
 Axes = tuple[str | None, ...]
 """Logical axis names, or None.
 
-They are 'products', 'vocabulary', 'content', 'people', 'embed', 'heads' and
-'hidden'.
-'products' is the first axis of tables with a row for each product of the
-catalogue: a step may read and write a few of these rows only. 'content' is that
-of tables of n-grams, words and classes that describe products.
+They are 'products', 'vocabulary', 'content', 'people', 'embed', 'heads',
+'hidden' and 'layers'. 'products' is the first axis of tables with a row for
+each product of the catalogue: a step may read and write a few of these rows
+only. 'content' is that of tables of n-grams, words and classes that describe
+products. 'layers' is the first axis of parameters that blocks of the same kind
+keep in one stack.
 """
+
+
+class Weight(nnx.Param):
+  """Of a linear map, which puts it in place when it is used, see `placing`.
+
+  All other parameters are put in place before any layer is called.
+  """
 
 
 def table(rows: int, width: int, axes: Axes, rngs: nnx.Rngs) -> nnx.Param:

@@ -6,10 +6,13 @@ which name. Layers never know of meshes, and presets never of layers.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
@@ -128,14 +131,28 @@ def param_shardings(shapes: Any, axes: Any, preset: str, mesh: Mesh) -> Any:
   )
 
 
-def without_axis(shardings: Any, mesh_axis: str) -> Any:
-  """The same shardings, whole along one mesh axis."""
+@dataclasses.dataclass(frozen=True)
+class Places:
+  """Where the arrays of a step lie, see `layers.placing`."""
 
-  def whole(sharding: NamedSharding) -> NamedSharding:
-    kept = [None if a == mesh_axis else a for a in sharding.spec]
-    return NamedSharding(sharding.mesh, PartitionSpec(*kept))
+  preset: str
+  mesh: Mesh
 
-  return jax.tree.map(whole, shardings)
+  def used(self, x: Array, axes: tuple[str | None, ...]) -> Array:
+    """A parameter where layers compute with it.
+
+    Storage is split over 'fsdp', work is not. Left to itself the partitioner
+    splits lookups and layers over both and moves whole activations instead.
+    """
+    stored = spec_for(axes, x.shape, self.preset, self.mesh)
+    return self._put(x, [None if a == "fsdp" else a for a in stored])
+
+  def stored(self, x: Array, axes: tuple[str | None, ...]) -> Array:
+    return self._put(x, spec_for(axes, x.shape, self.preset, self.mesh))
+
+  def _put(self, x: Array, spec: Iterable[str | None]) -> Array:
+    place = NamedSharding(self.mesh, PartitionSpec(*spec))
+    return jax.lax.with_sharding_constraint(x, place)
 
 
 def _presets_with(mesh_axis: str) -> str:

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from tagrec_jax.layers.param import logical_axes
+from tagrec_jax.layers.placing import put_in_place
 
 Params = dict[str, Any]
 M = TypeVar("M", bound=nnx.Module)
@@ -39,4 +40,7 @@ class Pure(Generic[M]):
     return nnx.to_pure_dict(nnx.state(module, nnx.Param))
 
   def _model(self, params: Params) -> M:
-    return nnx.merge(self._graph, nnx.State(params))
+    """The module, its parameters where its layers want them."""
+    model = nnx.merge(self._graph, nnx.State(params))
+    put_in_place(model)
+    return model

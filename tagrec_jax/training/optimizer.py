@@ -8,6 +8,7 @@ rule and a rate of their own.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,8 @@ def make_optimizer(
   schedule = make_schedule(settings, steps)
   parts = [rule(settings)]
   if settings.weight_decay:
-    parts.append(optax.add_decayed_weights(settings.weight_decay, is_decayed))
+    decayed = functools.partial(_are_decayed, axes)
+    parts.append(optax.add_decayed_weights(settings.weight_decay, decayed))
   parts.append(optax.scale_by_learning_rate(schedule))
   if settings.content_learning_rate:
     ratio = settings.content_learning_rate / settings.learning_rate
@@ -79,18 +81,19 @@ def map_moments(
     rest: trees parallel to the parameters.
     others: for counters and the like.
   """
-
-  def masked(leaf: Any) -> bool:  # it belongs to another rule
-    return isinstance(leaf, optax.MaskedNode)
-
   return optax.tree_utils.tree_map_params(
     transform,
-    lambda leaf, *parts: leaf if masked(leaf) else function(leaf, *parts),
+    lambda leaf, *parts: leaf if _masked(leaf) else function(leaf, *parts),
     state,
     *rest,
     transform_non_params=others,
-    is_leaf=masked,
+    is_leaf=_masked,
   )
+
+
+def _masked(leaf: Any) -> bool:
+  """Whether it belongs to another rule."""
+  return isinstance(leaf, optax.MaskedNode)
 
 
 def _are_content(axes: Any) -> Any:
@@ -120,9 +123,19 @@ def make_schedule(settings: OptimizerSettings, steps: int) -> optax.Schedule:
   return optax.join_schedules([before, after], [warmup])
 
 
-def is_decayed(params: Any) -> Any:
-  """True for tables and matrices; biases and norms are not pulled to 0."""
-  return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+def _are_decayed(axes: Any, params: Any) -> Any:
+  """True for tables and matrices; biases and norms are not pulled to 0.
+
+  Nor are those of several layers in one stack.
+  """
+  return jax.tree.map(
+    lambda leaf, names: (
+      leaf if _masked(leaf) else len([n for n in names if n != "layers"]) > 1
+    ),
+    params,
+    axes,
+    is_leaf=_masked,
+  )
 
 
 def adam(settings: OptimizerSettings) -> optax.GradientTransformation:

@@ -27,6 +27,7 @@ from jaxtyping import Array
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_key
+from tagrec_jax.layers.placing import with_place
 from tagrec_jax.sharding import place, rules
 from tagrec_jax.training.optimizer import map_moments
 from tagrec_jax.training.recipe import Recipe
@@ -103,13 +104,8 @@ class JitBackend:
     self._init = jax.jit(
       lambda: new_state(recipe), out_shardings=self._shardings
     )
-    # Storage is split over 'fsdp', work is not. Left to itself the partitioner
-    # splits lookups and layers over both and moves whole activations instead.
-    used = rules.without_axis(stored, "fsdp")
-    step = make_train_step(
-      recipe,
-      gather=lambda params: jax.lax.with_sharding_constraint(params, used),
-    )
+    losses = with_place(rules.Places(preset, mesh), recipe.losses)
+    step = make_train_step(dataclasses.replace(recipe, losses=losses))
     self._steps = jax.jit(
       _in_a_row(step, recipe.seed),
       out_shardings=(self._shardings, whole),

@@ -48,11 +48,7 @@ class Report:
 Step = Callable[[TrainState, Mapping[str, Array], Array], tuple[Any, Report]]
 
 
-def make_train_step(
-  recipe: Recipe,
-  axis_name: str | None = None,
-  gather: Callable[[Any], Any] = lambda params: params,
-) -> Step:
+def make_train_step(recipe: Recipe, axis_name: str | None = None) -> Step:
   """(state, batch, key) → (state, report), to be compiled by a backend.
 
   If the loss, the gradient or the update is not finite, nothing is applied:
@@ -63,7 +59,6 @@ def make_train_step(
   Args:
     axis_name: of the devices if each runs the step on its own rows; None if
       the program sees the whole batch.
-    gather: where the parameters have to be while the losses are computed.
   """
 
   def all_sum(tree: Any) -> Any:
@@ -76,7 +71,7 @@ def make_train_step(
     shard = jax.lax.axis_index(axis_name) if axis_name else 0
     if rows is not None and not recipe.lazy:
       params = take(long_params(recipe.axes), params, rows)
-    sums = recipe.losses(gather(params), batch, key, shard, rows)
+    sums = recipe.losses(params, batch, key, shard, rows)
     loss = jnp.zeros(())
     for task, weight in recipe.weights.items():
       # A mean of the devices' means would weigh sparse devices too much.

@@ -7,12 +7,13 @@ from jax.sharding import PartitionSpec as P
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import ShardingSettings
+from tagrec_jax.layers.placing import placed, with_place
 from tagrec_jax.sharding.mesh import make_mesh
 from tagrec_jax.sharding.rules import (
   PRESETS,
+  Places,
   param_shardings,
   spec_for,
-  without_axis,
 )
 
 
@@ -89,9 +90,20 @@ def test_param_shardings_hold_their_arrays(mesh):
   placed = jax.device_put(params, shardings)
   assert placed["a"][0].addressable_shards[0].data.shape == (4, 3)
   assert placed["b"].addressable_shards[0].data.shape == (3,)
-  gathered = without_axis(shardings, "fsdp")
-  assert gathered["a"][0].spec == P(None, "tensor")
-  assert gathered["b"].spec == P(None)
+
+
+def test_parameters_are_used_whole_and_their_gradients_stored_split(mesh):
+  places = Places("fsdp_tensor", mesh)
+  axes = ("embed", "hidden")
+
+  @jax.jit
+  def both(x):
+    used, back = jax.vjp(with_place(places, lambda x: placed(x, axes)), x)
+    return used, back(used)[0]
+
+  used, gradient = both(np.ones((8, 6)))
+  assert used.sharding.spec == P(None, "tensor")
+  assert gradient.sharding.spec == P("fsdp", "tensor")
 
 
 def test_presets_name_only_mesh_axes(mesh):

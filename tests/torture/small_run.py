@@ -84,12 +84,13 @@ def main(workdir, steps, process=None, port=None):
     max_loss_rise=0.0,
     ema_decay=0.9,
   )
+  axes = {"w": ("embed", None)}
   recipe = Recipe(
     init=lambda key: {"w": jax.random.normal(key, (64, 4))},
-    axes={"w": ("embed", None)},
+    axes=axes,
     losses=losses,
     weights={"items": 1.0},
-    optimizer=optimizer.make_optimizer(optimizer.adamw, settings, steps, {}),
+    optimizer=optimizer.make_optimizer(optimizer.adamw, settings, steps, axes),
     ema_decay=0.9,
   )
   fsdp = jax.local_device_count()

@@ -84,12 +84,13 @@ def make_recipe(settings=OPTIMIZER, steps=50, seed=0, **changes):
 
   losses.traces = []  # one for each compilation
   rule = getattr(optimizers, settings.name)
+  axes = param.logical_axes(abstract)
   recipe = Recipe(
     init=lambda key: nnx.to_pure_dict(nnx.state(make(key), nnx.Param)),
-    axes=param.logical_axes(abstract),
+    axes=axes,
     losses=losses,
     weights={"items": 1.0, "tags": 0.5},
-    optimizer=optimizers.make_optimizer(rule, settings, steps, {}),
+    optimizer=optimizers.make_optimizer(rule, settings, steps, axes),
     ema_decay=settings.ema_decay,
     seed=seed,
   )

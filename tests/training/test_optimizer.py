@@ -22,8 +22,8 @@ def settings(tiny, **changes):
   return dataclasses.replace(tiny.optimizer, **plain | changes)
 
 
-def first_update(rule, chosen, gradient, params):
-  transform = make_optimizer(rule, chosen, 10, {}).transform
+def first_update(rule, chosen, gradient, params, axes=None):
+  transform = make_optimizer(rule, chosen, 10, axes or {}).transform
   updates, _ = transform.update(gradient, transform.init(params), params)
   return updates
 
@@ -71,13 +71,23 @@ def test_first_update_of_each_rule(tiny, name, wanted):
 
 
 def test_decay_spares_biases_and_norms(tiny):
-  params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+  params = {
+    "kernel": jnp.ones((2, 2)),
+    "bias": jnp.ones(2),
+    "biases": jnp.ones((3, 2)),
+  }
+  axes = {
+    "kernel": ("embed", "hidden"),
+    "bias": ("hidden",),
+    "biases": ("layers", "hidden"),
+  }
   zero = jax.tree.map(jnp.zeros_like, params)
   updates = first_update(
-    optimizers.adamw, settings(tiny, weight_decay=0.5), zero, params
+    optimizers.adamw, settings(tiny, weight_decay=0.5), zero, params, axes
   )
   np.testing.assert_allclose(updates["kernel"], -0.01 * 0.5 * np.ones((2, 2)))
   np.testing.assert_array_equal(updates["bias"], np.zeros(2))
+  np.testing.assert_array_equal(updates["biases"], np.zeros((3, 2)))
 
 
 def test_clipping_comes_before_the_rule(tiny):

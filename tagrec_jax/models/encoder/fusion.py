@@ -12,7 +12,7 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.layers.tokens import Tokens
-from tagrec_jax.models.encoder.transformer import Block
+from tagrec_jax.models.encoder.blocks import make_blocks
 
 
 class SumFusion(nnx.Module):
@@ -41,9 +41,7 @@ class TransformerFusion(nnx.Module):
     self.dtype = jnp.dtype(settings.compute_dtype)
     self.kinds = param.table(count, settings.width, (None, "embed"), rngs)
     self.answer = param.table(1, settings.width, (None, "embed"), rngs)
-    self.blocks = nnx.List(
-      [Block(settings, rngs) for _ in range(settings.fusion_layers)]
-    )
+    self.blocks = make_blocks(settings, settings.fusion_layers, rngs)
     self.norm = param.layer_norm(settings.width, rngs, dtype=self.dtype)
 
   def __call__(
@@ -74,8 +72,5 @@ class TransformerFusion(nnx.Module):
     # Features have no order, so no token has a place; rotation by none is none.
     positions_BS = jnp.zeros(there_BS.shape, jnp.int32)
     first_B1 = jnp.zeros((size, 1), jnp.int32)
-    *blocks, last = self.blocks
-    for block in blocks:
-      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise)
-    x_B1D = last(x_BSD, mask_BTS, positions_BS, noise, first_B1)
+    x_B1D = self.blocks(x_BSD, mask_BTS, positions_BS, noise, first_B1)
     return self.norm(x_B1D)[:, 0].astype(jnp.float32)

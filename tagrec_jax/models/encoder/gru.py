@@ -37,12 +37,13 @@ class GRULayer(nnx.Module):
     self, x_BSD: Float[Array, "B S D"], positions_BS: Int[Array, "B S"]
   ) -> Float[Array, "B S D"]:
     """Every state h; where a position is 0 a new person starts from h = 0."""
+    recurrent = self.recurrent.ready()
 
     def advance(h_BD, step):
       x_B3D, position_B = step
       h_BD = jnp.where((position_B > 0)[:, None], h_BD, 0.0)
       xz, xr, xn = jnp.split(x_B3D, 3, axis=-1)
-      hz, hr, hn = jnp.split(self.recurrent(h_BD), 3, axis=-1)
+      hz, hr, hn = jnp.split(recurrent(h_BD), 3, axis=-1)
       z, r = jax.nn.sigmoid(xz + hz), jax.nn.sigmoid(xr + hr)
       h_BD = (1 - z) * jnp.tanh(xn + r * hn) + z * h_BD
       return h_BD, h_BD

@@ -16,7 +16,7 @@ from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.layers.positions import pick
 from tagrec_jax.layers.scan import linear_scan
-from tagrec_jax.models.encoder.transformer import Block
+from tagrec_jax.models.encoder.blocks import make_blocks
 
 
 class LongShortHistory(nnx.Module):
@@ -46,9 +46,7 @@ class LongShortHistory(nnx.Module):
       if settings.positions == "learned"
       else None
     )
-    self.blocks = nnx.List(
-      [Block(settings, rngs) for _ in range(settings.layers)]
-    )
+    self.blocks = make_blocks(settings, settings.layers, rngs)
     self.mean_norm = param.layer_norm(width, rngs, dtype=self.dtype)
     self.long = MLP(
       width, settings.hidden, settings.activation, rngs, dtype=self.dtype
@@ -82,10 +80,9 @@ class LongShortHistory(nnx.Module):
     x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
     age_BTS = positions_BS[:, :, None] - positions_BS[:, None, :]
     mask_BTS = packed_causal_mask(segments_BS) & (age_BTS < self.recent)
-    *blocks, last = self.blocks
-    for block in blocks:
-      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise, None, bias_BNTS)
-    short_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS)
+    short_BTD = self.blocks(
+      x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS
+    )
     long_BTD, short_BTD = self.long_norm(long_BTD), self.short_norm(short_BTD)
     gate_BTD = jax.nn.sigmoid(
       self.gate(jnp.concatenate([long_BTD, short_BTD], axis=-1))

@@ -10,7 +10,7 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.layers.tokens import Tokens
-from tagrec_jax.models.encoder.transformer import Block
+from tagrec_jax.models.encoder.blocks import make_blocks
 
 
 class TokenStack(nnx.Module):
@@ -28,9 +28,7 @@ class TokenStack(nnx.Module):
       if settings.positions == "learned"
       else None
     )
-    self.blocks = nnx.List(
-      [Block(settings, rngs) for _ in range(settings.layers)]
-    )
+    self.blocks = make_blocks(settings, settings.layers, rngs)
     self.norm = param.layer_norm(settings.width, rngs, dtype=self.dtype)
 
   def __call__(
@@ -45,7 +43,6 @@ class TokenStack(nnx.Module):
     size, length = there_NS.shape
     mask_NTS = jnp.broadcast_to(there_NS[:, None], (size, length, length))
     positions_NS = jnp.broadcast_to(jnp.arange(length)[None], (size, length))
-    for block in self.blocks:
-      x_NSD = block(x_NSD, mask_NTS, positions_NS, noise)
+    x_NSD = self.blocks(x_NSD, mask_NTS, positions_NS, noise)
     x_NSD = self.norm(x_NSD).astype(jnp.float32)
     return Tokens(jnp.where(there_NS[..., None], x_NSD, 0.0), there_NS)

@@ -4,55 +4,14 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
-from tagrec_jax.layers.attention import (
-  SelfAttention,
-  packed_causal_mask,
-  packed_mask,
-)
+from tagrec_jax.layers.attention import packed_causal_mask, packed_mask
 from tagrec_jax.layers.embed import lookup
-from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
-from tagrec_jax.layers.positions import pick
-
-
-class Block(nnx.Module):
-  """Pre-norm: x + attention(norm(x)), then x + mlp(norm(x))."""
-
-  def __init__(self, settings: ModelSettings, rngs: nnx.Rngs):
-    width, dtype = settings.width, jnp.dtype(settings.compute_dtype)
-    self.rate = settings.dropout
-    self.attention_norm = param.layer_norm(width, rngs, dtype=dtype)
-    self.attention = SelfAttention(
-      width,
-      settings.heads,
-      rngs,
-      rotary=settings.positions == "rotary",
-      dtype=dtype,
-    )
-    self.mlp_norm = param.layer_norm(width, rngs, dtype=dtype)
-    self.mlp = MLP(
-      width, settings.hidden, settings.activation, rngs, dtype=dtype
-    )
-
-  def __call__(
-    self,
-    x_BSD: Float[Array, "B S D"],
-    mask_BTS: Bool[Array, "B S S"],
-    positions_BS: Int[Array, "B S"],
-    noise: Noise | None,
-    asked_BT: Int[Array, "B T"] | None = None,
-    bias_BNTS: Float[Array, "B N S S"] | None = None,
-  ) -> Float[Array, "B T D"]:
-    update = self.attention(
-      self.attention_norm(x_BSD), mask_BTS, positions_BS, asked_BT, bias_BNTS
-    )
-    x_BTD = pick(x_BSD, asked_BT) + dropout(update, self.rate, noise)
-    update = self.mlp(self.mlp_norm(x_BTD))
-    return x_BTD + dropout(update, self.rate, noise)
+from tagrec_jax.models.encoder.blocks import make_blocks
 
 
 class TransformerHistory(nnx.Module):
@@ -84,9 +43,7 @@ class TransformerHistory(nnx.Module):
       if settings.positions == "learned"
       else None
     )
-    self.blocks = nnx.List(
-      [Block(settings, rngs) for _ in range(settings.layers)]
-    )
+    self.blocks = make_blocks(settings, settings.layers, rngs)
     self.norm = param.layer_norm(settings.width, rngs, dtype=self.dtype)
 
   def __call__(
@@ -112,8 +69,7 @@ class TransformerHistory(nnx.Module):
     x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
     mask = packed_mask if self.both_sides else packed_causal_mask
     mask_BTS = mask(segments_BS)
-    *blocks, last = self.blocks
-    for block in blocks:
-      x_BSD = block(x_BSD, mask_BTS, positions_BS, noise, None, bias_BNTS)
-    x_BTD = last(x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS)
+    x_BTD = self.blocks(
+      x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS
+    )
     return self.norm(x_BTD)
