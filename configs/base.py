@@ -92,6 +92,11 @@ def get_config() -> ml_collections.ConfigDict:
   # while training, so that any subset of them will do later
   model.members = 1  # of a tagger (tag_item): models that learn side by side
   # and answer together; memory and time grow as many times
+  model.neighbours = 0  # of a tagger: products whose tags are known, and that
+  # the first member holds for most alike, that vote for tags; 0: none, or 100
+  model.neighbour_weight = 0.5  # w of an answer: (1 - w) of the logarithm of
+  # what the members say, and w of that of the votes
+  model.neighbour_temperature = 0.03  # a vote weighs exp(cosine / this)
   model.tag_vectors = "learned"  # one a tag; 'text': made of the tag's own
   # text, also for new tags; 'both', with a gate for each tag
   model.tag_dropout = 0.2  # 'text' and 'both': probability that a tag lacks

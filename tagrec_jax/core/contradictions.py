@@ -135,6 +135,32 @@ def check_layers(settings: Settings) -> None:
     _refuse(wanted, "where nothing is a transformer")
 
 
+def check_approximate(settings: Settings) -> None:
+  """Only products are searched for approximately.
+
+  Raises:
+    UserError: if a search for tags should be.
+  """
+  if settings.task == "next_item":
+    return
+  recall = settings.evaluation.approximate_recall
+  wanted = (("evaluation.approximate_recall", recall, 0.0),)
+  _refuse(wanted, f"with the task '{settings.task}'")
+
+
+def check_neighbours(settings: Settings) -> None:
+  """Products vote for tags where tags of products are ranked.
+
+  Raises:
+    UserError: where nobody would ask them.
+  """
+  model = settings.model
+  if settings.task == "tag_item" and model.decoder == "ranking":
+    return
+  wanted = (("model.neighbours", model.neighbours, 0),)
+  _refuse(wanted, "where tags of products are not ranked")
+
+
 Wanted = tuple[tuple[str, Any, Any], ...]
 """(key, found, the only value that is read)."""
 

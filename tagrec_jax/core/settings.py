@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tagrec_jax.core.contradictions import (
+  check_approximate,
   check_kernel,
   check_layers,
   check_masked,
+  check_neighbours,
   check_posts,
   check_sequence,
 )
@@ -95,6 +97,9 @@ class ModelSettings:
   fusion_layers: int = _key(1)
   modality_dropout: float = _key(0, 0.95)
   members: int = _key(1)
+  neighbours: int = _key(0)
+  neighbour_weight: float = _key(0, 1)
+  neighbour_temperature: float = _key(1e-4)
   tag_vectors: str = _key(choices=("learned", "text", "both"))
   tag_dropout: float = _key(0, 0.95)
   moment: tuple[str, ...]
@@ -196,6 +201,7 @@ class EvaluationSettings:
   protocol: str
   cutoffs: tuple[int, ...]
   batch_people: int = _key(1)
+  approximate_recall: float = _key(0, 1)
   max_valid_people: int = _key(0)
   bootstrap_samples: int = _key(0)
   baselines: tuple[str, ...]
@@ -259,7 +265,9 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
   _check_views(settings)
   check_kernel(settings)
   check_layers(settings)
+  check_approximate(settings)
   check_masked(settings)
+  check_neighbours(settings)
   check_posts(settings)
   check_sequence(settings)
   _check_intervals(settings)

@@ -91,5 +91,11 @@ class Tagger(nnx.Module):
       product: feature → array [B, ...].
       entries: of `tags`.
     """
+    return self.tags(self.read(product, noise)[:, None], entries)
+
+  def read(
+    self, product: Mapping[str, Array], noise: Noise | None = None
+  ) -> Float[Array, "B D"]:
+    """What is known of products, as tags are asked with it."""
     vectors_BD = self.products.vectors(product, noise)
-    return self.tags(self.head(vectors_BD[:, None], noise), entries)
+    return self.head(vectors_BD[:, None], noise)[:, 0]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from tagrec_jax.core.settings import Settings
+from tagrec_jax.core.settings import ModelSettings, Settings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.data.dataset import Dataset
-from tagrec_jax.data.spec import Part, batch_key
+from tagrec_jax.data.spec import TAGS, Part, batch_key
 from tagrec_jax.data.tag_counts import TagCounts
+from tagrec_jax.decoding.neighbours import Neighbours, asked_too
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.decoder.ranking import Entries, Query, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
@@ -22,7 +25,14 @@ from tagrec_jax.tasks.pure import Params, Pure
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
-Ready = tuple[Params, list[Entries]]
+
+
+class Ready(NamedTuple):
+  """Parameters, the tags of each member, and products that may vote."""
+
+  params: Params
+  entries: list[Entries]
+  neighbours: Neighbours | None
 
 
 class TagItem(Pure[Members]):
@@ -61,6 +71,8 @@ class TagItem(Pure[Members]):
     self._names = settings.model.product
     self._num_tags = dataset.spec.num_tags
     self._tag = {n: jnp.asarray(array) for n, array in dataset.tag.items()}
+    self._settings = settings.model
+    self._voters = _voters(settings.model, dataset)
 
   def losses(
     self,
@@ -98,7 +110,8 @@ class TagItem(Pure[Members]):
   def prepare(self, params: Params) -> Ready:
     """The parameters, and the tags, also those that came after training."""
     members = self._model(params).members
-    return params, [member.tags.entries(self._tag) for member in members]
+    entries = [member.tags.entries(self._tag) for member in members]
+    return Ready(params, entries, self._neighbours(members[0], entries[0]))
 
   def scores(
     self, ready: Ready, batch: Batch
@@ -108,19 +121,51 @@ class TagItem(Pure[Members]):
     Args:
       ready: of `prepare`.
     """
-    params, every = ready
+    members = self._model(ready.params).members
     answers = [
       scores(self._ask(member, entries, batch, None))
-      for member, entries in zip(
-        self._model(params).members, every, strict=True
-      )
+      for member, entries in zip(members, ready.entries, strict=True)
     ]
-    return {"tags": together(answers)}
+    found_BC = together(answers)
+    if ready.neighbours is not None:
+      votes_BC = ready.neighbours.votes(members[0].read(self._product(batch)))
+      weight = self._settings.neighbour_weight
+      found_BC = asked_too(found_BC, votes_BC, weight)
+    return {"tags": found_BC}
 
   def _ask(
     self, model: Tagger, entries: Entries, batch: Batch, noise: Noise | None
   ) -> Query:
-    product = {
-      name: batch[batch_key(Part.PRODUCT, name)] for name in self._names
-    }
-    return model(product, entries, noise)
+    return model(self._product(batch), entries, noise)
+
+  def _product(self, batch: Batch) -> dict[str, Array]:
+    return {name: batch[batch_key(Part.PRODUCT, name)] for name in self._names}
+
+  def _neighbours(self, member: Tagger, entries: Entries) -> Neighbours | None:
+    """The products that vote, as a member holds them now."""
+    if not self._voters:
+      return None
+    product = {name: self._voters[name] for name in self._names}
+    return Neighbours.of(
+      member.read(product),
+      self._voters[TAGS],
+      size=len(entries.bias_C),
+      count=self._settings.neighbours,
+      temperature=self._settings.neighbour_temperature,
+    )
+
+
+def _voters(settings: ModelSettings, dataset: Dataset) -> dict[str, Array]:
+  """What is known of products that may vote: all but those asked about.
+
+  Products that were added after training vote too, so that it takes one of
+  them for a new tag to be found again.
+  """
+  if not settings.neighbours:
+    return {}
+  asked = np.concatenate([dataset.valid_items, dataset.test_items])
+  rows = np.setdiff1d(np.arange(len(dataset.product[TAGS])), asked)
+  return {
+    name: jnp.asarray(dataset.product[name])[rows]
+    for name in (*settings.product, TAGS)
+  }

@@ -184,3 +184,29 @@ def test_it_learns_tags_of_products_it_never_saw(dataset):
   best = found.argmax(1)
   right = (dataset.product["tags"][rows] == best[:, None]).any(1)
   assert right.mean() > 0.7
+
+
+def test_products_vote_unless_they_are_asked_about(dataset):
+  """What is held out says nothing; what training had does."""
+  settings = make_settings(neighbours=5, neighbour_temperature=0.1)
+  rows, tags = dataset.test_items, dataset.product["tags"]
+  asked = np.concatenate([dataset.valid_items, rows])
+  batch = questions(dataset, settings, rows)
+  ask = jax.jit(
+    lambda task, p, b: task.scores(task.prepare(p), b)["tags"], static_argnums=0
+  )
+
+  def answers(changed):
+    product = dataset.product | {"tags": changed}
+    task = build.model(settings, dataclasses.replace(dataset, product=product))
+    params = jax.jit(task.init)(jax.random.key(0))
+    return np.asarray(ask(task, params, batch))
+
+  found = answers(tags)
+  held_out, trained = np.array(tags), np.array(tags)
+  held_out[asked] = 0
+  trained[: dataset.spec.num_items] = UNKNOWN
+  trained[: dataset.spec.num_items, 0] = 1
+  np.testing.assert_array_equal(answers(held_out), found)
+  assert (answers(trained)[:-1].argmax(1) == 1).all()
+  assert not (found[:-1].argmax(1) == 1).all()
