@@ -96,7 +96,7 @@ def get_config() -> ml_collections.ConfigDict:
   # the first member holds for most alike, that vote for tags; 0: none, or 100
   model.neighbour_weight = 0.5  # w of an answer: (1 - w) of the logarithm of
   # what the members say, and w of that of the votes
-  model.neighbour_temperature = 0.03  # a vote weighs exp(cosine / this)
+  model.neighbour_temperature = 0.04  # a vote weighs exp(cosine / this)
   model.tag_vectors = "learned"  # one a tag; 'text': made of the tag's own
   # text, also for new tags; 'both', with a gate for each tag
   model.tag_dropout = 0.2  # 'text' and 'both': probability that a tag lacks
@@ -206,6 +206,9 @@ def get_config() -> ml_collections.ConfigDict:
   # all intervals. Pays where a step takes less than 2 ms (8: 1.9 times the
   # speed at 1 ms, on a CPU). On a CPU other steps get up to a quarter slower:
   # a loop runs on fewer threads. Signals and errors wait for a call's end
+  train.accumulate_steps = 1  # parts of a batch that are taken one after
+  # another before an update: as much memory as a batch that is so many times
+  # smaller, and the numbers of the whole one
   train.init_from = ""  # folder of a run on the same data, whose best
   # parameters are those this one starts from; '': random ones
 
@@ -264,6 +267,7 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 5)
   config.train.steps = 40
   config.train.steps_per_call = 1
+  config.train.accumulate_steps = 1
   config.train.log_every = 5
   config.train.evaluate_every = 20
   config.checkpoint.save_every = 20

@@ -41,6 +41,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.heads = 4
   config.model.dropout = 0.5
   config.model.members = 3
+  config.model.neighbours = 100
 
   config.objective.tags = "decoupled_softmax"
   config.objective.propensity_weight = 0.2

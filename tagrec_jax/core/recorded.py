@@ -40,7 +40,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "members": 1,
     "neighbours": 0,
     "neighbour_weight": 0.5,
-    "neighbour_temperature": 0.03,
+    "neighbour_temperature": 0.04,
     "tag_vectors": "learned",
     "tag_dropout": 0.2,
     "interests": 1,
@@ -82,7 +82,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "content_learning_rate": 0.0,
     "max_loss_rise": 0.0,
   },
-  "train": {"steps_per_call": 1, "init_from": ""},
+  "train": {"steps_per_call": 1, "accumulate_steps": 1, "init_from": ""},
   "evaluation": {"approximate_recall": 0.0},
 }
 """Section → key → the value of configs that lack it."""
