@@ -192,7 +192,7 @@ def get_config() -> ml_collections.ConfigDict:
   optimizer.clip_norm = 0.0  # of the whole gradient; 0: never
   optimizer.max_loss_rise = 0.0  # a step whose loss is more than 1 + this many
   # times what it was lately is not applied, from the 20th on; 0: all are that
-  # are finite
+  # are finite. See train.max_roll_backs
   optimizer.ema_decay = 0.0  # evaluate averaged parameters; 0: the last ones
 
   train = config.train = ml_collections.ConfigDict()
@@ -202,6 +202,10 @@ def get_config() -> ml_collections.ConfigDict:
   train.patience = 0  # evaluations without a better `watch`; 0: never stop
   train.watch = "ndcg@10"  # chooses the checkpoint that is kept as best
   train.max_skipped_steps = 10  # non-finite steps in a row before giving up
+  train.max_roll_backs = 0  # 0: after a step with a loss above max_loss_rise
+  # the next batch is taken; or times that a run may go back to its newest
+  # checkpoint instead, and on from there with the batch after that of the step:
+  # those from the checkpoint to it are passed over. Each call is waited for
   train.steps_per_call = 1  # steps in one compiled call; divides `steps` and
   # all intervals. Pays where a step takes less than 2 ms (8: 1.9 times the
   # speed at 1 ms, on a CPU). On a CPU other steps get up to a quarter slower:

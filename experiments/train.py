@@ -33,6 +33,12 @@ _ALLOW_CHANGES = flags.DEFINE_bool(
   False,
   "go on although config, data or seed are not those of the checkpoint",
 )
+_RESTORE_CAST = flags.DEFINE_bool(
+  "restore_cast",
+  False,
+  "go on although numbers of the checkpoint are of another type, such as"
+  " bfloat16 where float32 is wanted",
+)
 flags.mark_flag_as_required("config")
 
 
@@ -48,6 +54,7 @@ def main(argv: Sequence[str]) -> None:
     _WORKDIR.value,
     restore=_RESTORE.value,
     allow_changes=_ALLOW_CHANGES.value,
+    restore_cast=_RESTORE_CAST.value,
   )
 
 

@@ -43,6 +43,7 @@ class Checkpoints:
     keep: newest checkpoints that stay; the best one stays besides.
     identity: of this run.
     allow_changes: go on although config or data changed (`check_identity`).
+    cast: restore numbers of another type than is wanted (`check_tree`).
 
   Raises:
     StorageError: if the folder cannot be written.
@@ -54,12 +55,14 @@ class Checkpoints:
     keep: int,
     identity: Identity,
     allow_changes: bool = False,
+    cast: bool = False,
   ):
     self._folder = folder.absolute()
     self._unfinished = self._folder / ".unfinished"
     self._keep = keep
     self._identity = identity
     self._allow_changes = allow_changes
+    self._cast = cast
     self._leads = jax.process_index() == 0
     if self._leads:
       self._clean()
@@ -67,6 +70,7 @@ class Checkpoints:
       step: reader.score_of(self._folder, step)
       for step in reader.list_steps(self._folder)
     }
+    self._unread = set(self._scores)  # by this process: who knows their state
     # It logs the trace of every error it also raises, and asyncio once more.
     for name in ("absl", "asyncio"):
       logging.getLogger(name).addFilter(_is_news)
@@ -88,9 +92,9 @@ class Checkpoints:
       self._thread.shutdown()
 
   def restore(
-    self, template: Any, step: int | None = None
+    self, template: Any, step: int | None = None, exact: bool = True
   ) -> tuple[Any, Meta] | None:
-    """The newest whole checkpoint; None if none was ever made.
+    """The newest whole checkpoint; None if none was ever made or asked for.
 
     Newer ones, damaged or not wanted, are renamed to `<step>.aside`, with a
     warning; nothing is deleted.
@@ -98,6 +102,7 @@ class Checkpoints:
     Args:
       template: of the state, with shardings.
       step: this one and no other.
+      exact: if not, an older one will do where this one is damaged.
 
     Raises:
       StorageError: if there are checkpoints and none of them is whole.
@@ -116,16 +121,20 @@ class Checkpoints:
       faults[candidate] = fault
     else:
       self._check_nothing(faults)
+      if step is not None:
+        reader.find_step(self._folder, step)  # raises, and says why
       return None
-    if step is not None and candidate != step:
+    if step is not None and exact and candidate != step:
       reader.read_meta(self._folder, step)  # raises, and says why
     where = f"checkpoint of step {candidate}"
     meta = reader.load_meta(path)
     check_format(meta, where)
     check_identity(meta, self._identity, where, self._allow_changes)
-    check_tree(meta, template, where)
+    check_tree(meta, template, where, cast=self._cast)
     state = reader.restore_arrays(path, template, meta)
-    self._set_aside(faults, candidate)
+    self._unread.discard(candidate)
+    for damaged, fault in faults.items():
+      self._set_aside(damaged, f"{fault}; using step {candidate}")
     return state, meta
 
   def save(
@@ -134,6 +143,7 @@ class Checkpoints:
     state: Any,
     progress: Mapping[str, Any],
     score: float | None = None,
+    needed: int = -1,
   ) -> None:
     """Copies the state to the host, then writes it in the background.
 
@@ -142,6 +152,7 @@ class Checkpoints:
     Args:
       progress: plain values the loop wants back with the state.
       score: the watched metric, if it was measured at this step.
+      needed: a step whose checkpoint stays besides.
 
     Raises:
       StorageError: if this or the save before it fails.
@@ -159,7 +170,7 @@ class Checkpoints:
       )
     except OSError as error:
       raise self._failed(step, error) from error
-    self._publishing = self._thread.submit(self._publish, step, score)
+    self._publishing = self._thread.submit(self._publish, step, score, needed)
 
   def check(self) -> None:
     """Raises StorageError if a save has failed; costs nothing else."""
@@ -176,7 +187,7 @@ class Checkpoints:
     if publishing is not None:
       publishing.result()
 
-  def _publish(self, step: int, score: float | None) -> None:
+  def _publish(self, step: int, score: float | None, needed: int) -> None:
     try:
       self._saver.wait_until_finished()
       if not self._leads:
@@ -185,7 +196,8 @@ class Checkpoints:
       self._remove(step)
       (self._unfinished / str(step)).rename(self._folder / str(step))
       self._scores[step] = score
-      self._retire()
+      self._unread.discard(step)
+      self._retire(needed)
     # Orbax and tensorstore raise errors of many types when a disk is full.
     except Exception as error:
       raise self._failed(step, error) from error
@@ -203,9 +215,17 @@ class Checkpoints:
       fix="make room there; the run goes on from the checkpoint before",
     )
 
-  def _retire(self) -> None:
-    """Deletes all but the newest ones and the best one."""
-    stay = {*sorted(self._scores)[-self._keep :], reader.best_of(self._scores)}
+  def _retire(self, needed: int) -> None:
+    """Deletes all but the newest ones, the best one and one that is needed.
+
+    Only whole ones count, or a damaged one could outlive the last that is good.
+    """
+    for step in sorted(self._unread):
+      if fault := manifest.find_fault(self._folder / str(step)):
+        self._set_aside(step, fault)
+    self._unread.clear()
+    newest = sorted(self._scores)[-self._keep :]
+    stay = {*newest, reader.best_of(self._scores), needed}
     for step in set(self._scores) - stay:
       self._remove(step)
 
@@ -231,15 +251,15 @@ class Checkpoints:
         "choose another --workdir",
       ) from error
 
-  def _set_aside(self, faults: Mapping[int, str], used: int) -> None:
-    """Renames damaged checkpoints; they are never deleted."""
-    for step, fault in faults.items():
-      warn(f"step {step}: {fault}; using step {used}")
-      if self._leads:
-        path = self._folder / str(step)
-        taken = len(list(self._folder.glob(f"{step}.aside*")))
-        path.rename(self._folder / f"{step}.aside{taken or ''}")
-      self._scores.pop(step, None)
+  def _set_aside(self, step: int, why: str) -> None:
+    """Renames a checkpoint that is not to be used; none of them is deleted."""
+    warn(f"step {step}: {why}")
+    if self._leads:
+      path = self._folder / str(step)
+      taken = len(list(self._folder.glob(f"{step}.aside*")))
+      path.rename(self._folder / f"{step}.aside{taken or ''}")
+    self._scores.pop(step, None)
+    self._unread.discard(step)
 
   def _check_nothing(self, faults: Mapping[int, str]) -> None:
     """A run begins at 0 only if there never was a checkpoint."""

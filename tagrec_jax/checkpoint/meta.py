@@ -161,31 +161,54 @@ def check_vocabularies(
       )
 
 
-def check_tree(meta: Meta, template: Any, where: str, prefix: str = "") -> None:
+def check_tree(
+  meta: Meta,
+  template: Any,
+  where: str,
+  prefix: str = "",
+  cast: bool | None = None,
+) -> None:
   """Compares the leaves of a checkpoint with those wanted.
 
   Args:
     prefix: of the checkpoint's leaves that are wanted, such as 'params.'.
+    cast: warn only where nothing differs but the type of numbers; None: there
+      is no flag to ask for this.
 
   Raises:
     UserError: a readable difference: missing, extra and changed leaves.
   """
   wanted = {prefix + name: kind for name, kind in describe(template).items()}
   found = {n: kind for n, kind in meta["tree"].items() if n.startswith(prefix)}
-  lines = [
-    f"{name} is {found.get(name, 'missing')} instead of"
-    f" {wanted.get(name, 'absent')}"
+  differ = {
+    name: (found.get(name, "missing"), wanted.get(name, "absent"))
     for name in sorted(wanted.keys() | found.keys())
     if wanted.get(name) != found.get(name)
-  ]
-  if lines:
-    more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
-    raise UserError(
-      where,
-      "; ".join(lines[:3]) + more,
-      "the leaves of this model and optimizer",
-      "use the config it was trained with",
-    )
+  }
+  if not differ:
+    return
+  lines = [f"{n} is {old} instead of {new}" for n, (old, new) in differ.items()]
+  more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
+  told = "; ".join(lines[:3]) + more
+  only_types = all(_is_cast(old, new) for old, new in differ.values())
+  if only_types and cast:
+    warn(f"{where}: numbers are cast: {told}")
+    return
+  fix = "use the config it was trained with"
+  if only_types and cast is not None:
+    fix += ", or cast its numbers by --restore_cast"
+  expected = "the leaves of this model and optimizer"
+  raise UserError(where, told, expected, fix)
+
+
+def _is_cast(old: str, new: str) -> bool:
+  """Whether two leaves differ in how their real numbers are stored alone."""
+  (old_type, _, old_shape), (new_type, _, new_shape) = (
+    kind.partition("[") for kind in (old, new)
+  )
+  return old_shape == new_shape and all(
+    "float" in kind for kind in (old_type, new_type)
+  )
 
 
 def _changes(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:

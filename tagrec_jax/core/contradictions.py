@@ -161,6 +161,22 @@ def check_neighbours(settings: Settings) -> None:
   _refuse(wanted, "where tags of products are not ranked")
 
 
+def check_roll_backs(settings: Settings) -> None:
+  """A run goes back because of a loss above its limit.
+
+  Raises:
+    UserError: if there is no limit.
+  """
+  if settings.train.max_roll_backs and not settings.optimizer.max_loss_rise:
+    raise UserError(
+      "config.train.max_roll_backs",
+      f"found {settings.train.max_roll_backs} with"
+      " config.optimizer.max_loss_rise=0.0",
+      "a limit of the loss, or 0",
+      "set config.optimizer.max_loss_rise=1.0, or leave it out",
+    )
+
+
 Wanted = tuple[tuple[str, Any, Any], ...]
 """(key, found, the only value that is read)."""
 

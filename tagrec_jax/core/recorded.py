@@ -82,7 +82,12 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "content_learning_rate": 0.0,
     "max_loss_rise": 0.0,
   },
-  "train": {"steps_per_call": 1, "accumulate_steps": 1, "init_from": ""},
+  "train": {
+    "steps_per_call": 1,
+    "accumulate_steps": 1,
+    "init_from": "",
+    "max_roll_backs": 0,
+  },
   "evaluation": {"approximate_recall": 0.0},
 }
 """Section → key → the value of configs that lack it."""

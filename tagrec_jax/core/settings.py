@@ -19,6 +19,7 @@ from tagrec_jax.core.contradictions import (
   check_masked,
   check_neighbours,
   check_posts,
+  check_roll_backs,
   check_sequence,
 )
 from tagrec_jax.core.errors import UserError
@@ -177,6 +178,7 @@ class TrainSettings:
   patience: int = _key(0)
   watch: str
   max_skipped_steps: int = _key(1)
+  max_roll_backs: int = _key(0)
   steps_per_call: int = _key(1)
   init_from: str
 
@@ -270,6 +272,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
   check_neighbours(settings)
   check_posts(settings)
   check_sequence(settings)
+  check_roll_backs(settings)
   _check_intervals(settings)
   return settings
 

@@ -20,7 +20,7 @@ class SkippedSteps:
   """Adds a line to a JSONL file for each step: the ids in its batch.
 
   Args:
-    batches: step → batch, a pure function: it is made again here.
+    batches: its number → batch, a pure function: it is made again here.
   """
 
   def __init__(
@@ -33,18 +33,20 @@ class SkippedSteps:
     self._dataset = dataset
     self._batches = batches
 
-  def __call__(self, steps: Sequence[int]) -> None:
-    lines = [json.dumps(self._told(step)) + "\n" for step in steps]
+  def __call__(self, steps: Mapping[int, int]) -> None:
+    """Args: steps: each step → the number of its batch."""
+    lines = [json.dumps(self._told(*pair)) + "\n" for pair in steps.items()]
     try:
       with self._path.open("a", encoding="utf-8") as file:
         file.writelines(lines)
     except OSError as error:
       warn(f"{self._path}: cannot be written ({error.strerror})")
 
-  def _told(self, step: int) -> dict[str, int | list[str]]:
-    batch, data = self._batches(step), self._dataset
+  def _told(self, step: int, number: int) -> dict[str, int | list[str]]:
+    batch, data = self._batches(number), self._dataset
     return {
       "step": step,
+      "batch": number,
       "products": _ids(batch, _PRODUCTS, data.all_items),
       "people": _ids(batch, _PEOPLE, data.people),
     }

@@ -52,6 +52,7 @@ def train(
   workdir: str,
   restore: str = "auto",
   allow_changes: bool = False,
+  restore_cast: bool = False,
 ) -> Outcome:
   """Trains a model, or goes on with it, and shows how good it became.
 
@@ -60,6 +61,7 @@ def train(
       goes on from that one; 'none' puts what is there aside.
     allow_changes: go on although config, data or seed are not what the
       checkpoint was made with.
+    restore_cast: go on although numbers of the checkpoint are of another type.
 
   Raises:
     UserError: if config, data and checkpoints do not fit together.
@@ -68,11 +70,20 @@ def train(
   host.prepare(settings.data.cache_dir)
   with open_run(workdir) as folder:
     try:
-      return _run(settings, workdir, folder, restore, allow_changes)
+      may = _May(allow_changes, restore_cast)
+      return _run(settings, workdir, folder, restore, may)
     except Interrupted as signal:
       say(f"{signal}: nothing is lost; the same command goes on:")
       say(f"  {told.command(workdir)}")
       return Outcome(folder, None, {})
+
+
+@dataclasses.dataclass(frozen=True)
+class _May:
+  """What may differ from a checkpoint: what it was made with, its numbers."""
+
+  change: bool
+  cast: bool
 
 
 def _run(
@@ -80,7 +91,7 @@ def _run(
   workdir: str,
   folder: RunFolder,
   restore: str,
-  allow_changes: bool,
+  may: _May,
 ) -> Outcome:
   console = Console()
   restore_step = _restore_step(folder, restore)
@@ -89,9 +100,17 @@ def _run(
   console.print(told.data_table(settings, dataset))
   model = build.model(settings, dataset)
   asker = Asker(model)
-  with _checkpoints(settings, dataset, folder, allow_changes) as checkpoints:
+  made = versions()
+  with Checkpoints(
+    folder.checkpoints,
+    settings.checkpoint.keep,
+    trained.identity(settings, dataset, made),
+    may.change,
+    may.cast,
+  ) as checkpoints:
+    description = _Description(folder, settings, made)
     result = _train(
-      settings, dataset, model, asker, folder, checkpoints, restore_step
+      settings, dataset, model, asker, description, checkpoints, restore_step
     )
   if result.ending == "interrupted":
     say(f"saved; the same command goes on: {told.command(workdir)}")
@@ -110,11 +129,12 @@ def _train(
   dataset: Dataset,
   model: Task,
   asker: Asker,
-  folder: RunFolder,
+  description: _Description,
   checkpoints: Checkpoints,
   restore_step: int | None,
 ) -> loop.Result:
   """The loop with its checkpoints, metrics and signals."""
+  folder = description.folder
   recipe = start.started(
     build.recipe(settings, model), settings, dataset, folder
   )
@@ -123,7 +143,7 @@ def _train(
     stop = stack.enter_context(stop_on_signals())
     writers = Writers(
       [
-        _Description(folder, settings, versions()),
+        description,
         JsonLines(folder.metrics),
         TensorBoard(folder.tensorboard),
       ]
@@ -144,17 +164,6 @@ def _train(
       restore_step=restore_step,
       on_skipped=SkippedSteps(folder.skipped, dataset, batches),
     )
-
-
-def _checkpoints(
-  settings: Settings, dataset: Dataset, folder: RunFolder, allow_changes: bool
-) -> Checkpoints:
-  return Checkpoints(
-    folder.checkpoints,
-    settings.checkpoint.keep,
-    trained.identity(settings, dataset, versions()),
-    allow_changes,
-  )
 
 
 def _watching(
@@ -195,6 +204,7 @@ class _Description:
   def __init__(
     self, folder: RunFolder, settings: Settings, made: Mapping[str, str]
   ):
+    self.folder = folder
     self._write = lambda: folder.describe(to_dict(settings), made)
 
   def begin(self, step: int) -> None:

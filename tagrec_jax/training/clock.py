@@ -30,6 +30,10 @@ class Clock:
       self._begin -= seconds
       self._spent[name] = self._spent.get(name, 0.0) + seconds
 
+  def take(self, name: str, seconds: float) -> None:
+    """Counts seconds that were training so far as spent on `name`."""
+    self._spent[name] = self._spent.get(name, 0.0) + seconds
+
   def seconds(self) -> dict[str, float]:
     """'train' first, then the parts in the order they first came."""
     total = time.monotonic() - self._begin

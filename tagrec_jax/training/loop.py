@@ -8,11 +8,12 @@ again ends like one that was not, bit for bit on the same devices.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core.errors import NonFiniteError
@@ -22,16 +23,21 @@ from tagrec_jax.core.sums import Sum
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.training.clock import Clock
 from tagrec_jax.training.parallel import Backend, Batches, HostBatch
-from tagrec_jax.training.prefetch import Prefetch
+from tagrec_jax.training.prefetch import Prefetch, calls
 from tagrec_jax.training.progress import ProgressBar
+from tagrec_jax.training.roll_backs import RollBacks
 from tagrec_jax.training.state import TrainState
-from tagrec_jax.training.step import Report
+from tagrec_jax.training.step import TOO_HIGH, Report
 from tagrec_jax.training.stop import Stop
 from tagrec_jax.training.watch import Watch
 from tagrec_jax.training.writers import Writers
 
 Evaluate = Callable[[dict[str, Any]], Mapping[str, float] | None]
 """Parameters → metrics; None if it gave up because the run should end."""
+
+
+OnSkipped = Callable[[Mapping[int, int]], None]
+"""Takes steps that were not applied, each with the number of its batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +71,7 @@ def train(
   writers: Writers | None = None,
   stop: Stop | None = None,
   restore_step: int | None = None,
-  on_skipped: Callable[[Sequence[int]], None] = lambda _: None,
+  on_skipped: OnSkipped = lambda _: None,
 ) -> Result:
   """Trains, from the newest checkpoint if there is one.
 
@@ -76,11 +82,12 @@ def train(
     writers: of the metrics; only the first of several processes uses them.
     stop: asked between two calls whether to save and end.
     restore_step: begin from this checkpoint and no other.
-    on_skipped: takes the steps that were not applied, after each log.
+    on_skipped: called after each log, and before the run goes back.
 
   Raises:
     NonFiniteError: after `settings.max_skipped_steps` steps in a row without a
-      finite update; nothing of them was saved.
+      finite update, of which nothing was saved, or where the run would go back
+      to a checkpoint more than `settings.max_roll_backs` times.
     StorageError: if a checkpoint cannot be written or none is whole.
   """
   loop = _Loop(
@@ -95,18 +102,6 @@ def train(
   )
   loop.begin(restore_step)
   return loop.run(batches)
-
-
-def _calls(step: int, last: int, size: int) -> Iterator[range]:
-  """The steps of each call, up to the next multiple of `size`.
-
-  A run may go on from between two multiples; what is to be done every so many
-  steps is done at multiples only.
-  """
-  while step < last:
-    end = min(step - step % size + size, last)
-    yield range(step, end)
-    step = end
 
 
 @jax.jit
@@ -124,7 +119,7 @@ class _Loop:
     evaluate: Evaluate | None,
     writers: Writers,
     stop: Stop,
-    on_skipped: Callable[[Sequence[int]], None],
+    on_skipped: OnSkipped,
   ):
     self._backend = backend
     self._settings = settings
@@ -136,11 +131,13 @@ class _Loop:
     self._on_skipped = on_skipped
     self._clock = Clock()
     self._watch = Watch(settings.watch, settings.patience)
+    self._roll_backs = RollBacks(settings.max_roll_backs)
     self._sums: Any = None  # of the steps since the last log, on the device
     self._report: Report | None = None  # of the last call
     self._bad: list[tuple[range, Any]] = []  # flags of the calls since the log
     self._untimed = 0  # steps since the last log that count as compilation
     self._saved = -1
+    self._compiled = False
 
   def begin(self, restore_step: int | None) -> None:
     """Finds the state to begin with."""
@@ -154,26 +151,31 @@ class _Loop:
       with self._clock.part("compile"):
         self._state = jax.block_until_ready(self._backend.init_state())
     else:
-      saved, meta = restored
-      self._step = self._saved = meta["step"]
-      self._state = self._backend.live(saved)
-      self._watch.resume(meta["progress"])
+      self._resume(*restored)
+      progress = restored[1]["progress"]
+      self._roll_backs.resume(progress.get("roll_backs", {}))
       say(f"going on from the checkpoint of step {self._step}")
-    self._first = self._logged = self._step
+    self._logged = self._step
+    self._asked = self._step // self._settings.steps_per_call
     self._writers.begin(self._step)
     self._clock.add("lost", self._writers.lost)
+    self._mark_time()
+
+  def _resume(self, saved: Any, meta: Mapping[str, Any]) -> None:
+    self._step = self._saved = meta["step"]
+    self._state = self._backend.live(saved)
+    self._watch.resume(meta["progress"])
+
+  def _mark_time(self) -> None:
+    """What is trained from now on is lost if the run goes back."""
+    self._lap = self._seconds_of_steps()
+    self._kept = self._clock.seconds()["train"]
 
   def run(self, batches: Callable[[int], HostBatch]) -> Result:
     """Trains to the end, whatever ends it."""
-    last = self._settings.steps
-    calls = _calls(self._step, last, self._settings.steps_per_call)
-    with (
-      Prefetch(batches, self._backend.place_batches, calls) as prefetch,
-      ProgressBar(self._step, last) as bar,
-    ):
-      self._lap = self._seconds_of_steps()
-      while not (ending := self._between_calls(bar)):
-        self._take_steps(*self._next_batches(prefetch))
+    with ProgressBar(self._step, self._settings.steps) as bar:
+      while not (ending := self._until_it_goes_back(batches, bar)):
+        pass
     if self._checkpoints is not None:
       with self._clock.part("checkpoint"):
         self._checkpoints.wait()
@@ -187,6 +189,57 @@ class _Loop:
       self._clock.seconds(),
     )
 
+  def _until_it_goes_back(
+    self, batches: Callable[[int], HostBatch], bar: ProgressBar
+  ) -> str:
+    """Trains with one numbering of the batches; the reason to end, or ''."""
+    settings, shift = self._settings, self._roll_backs.shift
+    with Prefetch(
+      lambda step: batches(step + shift),
+      self._backend.place_batches,
+      calls(self._step, settings.steps, settings.steps_per_call),
+    ) as prefetch:
+      while not (ending := self._between_calls(bar)):
+        self._take_steps(*self._next_batches(prefetch))
+        if self._goes_back():
+          return ""
+    return ending
+
+  def _goes_back(self) -> bool:
+    """Goes back if the loss of the last call is too high; whether it did.
+
+    Asked after every call, not when it is convenient: where a run goes back
+    must not depend on where it was interrupted.
+    """
+    rolls = self._roll_backs
+    if not rolls.most or rolls.checkpoint < 0 or self._checkpoints is None:
+      return False
+    steps, bad = self._bad[-1]
+    flags = np.atleast_1d(self._backend.fetch(bad))
+    high = [n for n, why in zip(steps, flags, strict=True) if why == TOO_HIGH]
+    if not high:
+      return False
+    self._on_skipped({high[0]: rolls.batch_of(high[0])})
+    rolls.check(high[0])
+    self._clock.take("lost", self._clock.seconds()["train"] - self._kept)
+    with self._clock.part("restore"):
+      self._checkpoints.wait()
+      if jax.process_count() > 1:  # the first process puts them in their place
+        multihost_utils.sync_global_devices("checkpoints are in their place")
+      self._state = None  # before there are two
+      restored = self._checkpoints.restore(
+        self._backend.template(), rolls.checkpoint, exact=False
+      )
+    assert restored is not None, "the checkpoints are gone"
+    self._resume(*restored)
+    rolls.back(high[0], self._step)
+    self._sums, self._report = None, None
+    self._bad.clear()
+    self._logged, self._untimed = self._step, 0
+    self._writers.begin(self._step)
+    self._mark_time()
+    return True
+
   def _next_batches(
     self, prefetch: Prefetch[HostBatch, Batches]
   ) -> tuple[range, Batches]:
@@ -197,11 +250,12 @@ class _Loop:
       return prefetch.take()
 
   def _take_steps(self, steps: range, batches: Batches) -> None:
-    if self._step == self._first:
+    if not self._compiled:
       with self._clock.part("compile"):
         self._state, report = self._backend.train_steps(self._state, batches)
         jax.block_until_ready(report)
       self._untimed = len(steps)
+      self._compiled = True
     else:
       self._state, report = self._backend.train_steps(self._state, batches)
     self._bad.append((steps, report.bad))
@@ -220,10 +274,10 @@ class _Loop:
   def _between_calls(self, bar: ProgressBar) -> str:
     """Logs, evaluates and saves where it is time; the reason to end, or ''."""
     settings, step = self._settings, self._step
-    call = step // settings.steps_per_call
     if self._checkpoints is not None:
       self._checkpoints.check()
-    ending = "interrupted" if self._stop.at(call) else ""
+    ending = "interrupted" if self._stop.at(self._asked) else ""
+    self._asked += 1
     at_end = step >= settings.steps
     if step % settings.log_every == 0 or at_end or ending:
       self._log(bar)
@@ -237,8 +291,11 @@ class _Loop:
     if not ending and at_end:
       ending = "finished"
     save = self._save_every > 0 and step > 0 and step % self._save_every == 0
+    if improved or save:
+      self._roll_backs.saved(step)
     if improved or ((save or ending) and self._saved != step):
       self._save()
+      self._kept = self._clock.seconds()["train"]
     return ending
 
   def _log(self, bar: ProgressBar) -> None:
@@ -257,6 +314,8 @@ class _Loop:
     if timed := steps - self._untimed:
       values["steps_per_second"] = timed / max(seconds - self._lap, 1e-9)
     self._lap, self._untimed = seconds, 0
+    if self._roll_backs.most:
+      values["roll_backs"] = float(self._roll_backs.total)
     self._tell_skipped(steps, int(report.last_skipped))
     self._writers.write(self._step, values)
     bar.show(self._step, values.get("loss"), values.get("steps_per_second"))
@@ -277,7 +336,7 @@ class _Loop:
         f"step {self._step}: {len(skipped)} of the last {steps} steps were not"
         f" finite, or too high, and not applied, the last at step {int(last)}"
       )
-      self._on_skipped(skipped)
+      self._on_skipped({n: self._roll_backs.batch_of(n) for n in skipped})
 
   def _seconds_of_steps(self) -> float:
     spent = self._clock.seconds()
@@ -304,8 +363,12 @@ class _Loop:
       self._checkpoints.save(
         self._step,
         self._backend.saved(self._state),
-        self._watch.to_plain(),
+        {
+          **self._watch.to_plain(),
+          "roll_backs": self._roll_backs.to_plain(),
+        },
         self._watch.score(self._step),
+        needed=self._roll_backs.checkpoint,
       )
     self._saved = self._step
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 Batch = TypeVar("Batch")
 Placed = TypeVar("Placed")
+
+
+def calls(step: int, last: int, size: int) -> Iterator[range]:
+  """The steps of each call from `step` on, up to the next multiple of `size`.
+
+  A run may go on from between two multiples; what is to be done every so many
+  steps is done at multiples only.
+  """
+  while step < last:
+    end = min(step - step % size + size, last)
+    yield range(step, end)
+    step = end
 
 
 class Prefetch(Generic[Batch, Placed]):

@@ -22,6 +22,9 @@ FIRST_STEPS = 20
 LAST_STEPS = 50
 """About so many steps say what is usual."""
 
+NOT_FINITE, TOO_HIGH = 1, 2
+"""Why a step is not applied."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Report:
     sums: 'loss/<task>', 'loss', 'gradient_norm' (before clipping),
       'update_norm', 'learning_rate': of applied updates only. 'skipped': the
       fraction of steps that were not applied.
-    bad: whether it was not applied; of several steps in a call, of each.
+    bad: 0 if it was applied, else why not: `NOT_FINITE` or, finite as it was,
+      `TOO_HIGH`; of several steps in a call, of each.
     skipped_in_row, last_skipped: as in `TrainState`.
     bad_leaf: index, among the leaves of the parameters, of the first whose
       gradient is not finite; -1 if none is.
@@ -115,8 +119,8 @@ def _update(
     "gradient_norm": jnp.sqrt(squares_L.sum()),
     "update_norm": jnp.sqrt(_squares(updates).sum()),
   }
-  good = jnp.isfinite(loss + sum(norms.values()))
-  good &= _is_usual(recipe, state, loss)
+  finite = jnp.isfinite(loss + sum(norms.values()))
+  good = finite & _is_usual(recipe, state, loss)
   applied = state.step - state.skipped
   after = _advance(recipe, state, updates, opt_state, loss, good)
   scalars = {
@@ -132,7 +136,8 @@ def _update(
   bad_L = ~jnp.isfinite(squares_L)
   bad_leaf = jnp.where(bad_L.any(), jnp.argmax(bad_L), -1)
   in_row, last = after.skipped_in_row, after.last_skipped
-  return after, Report(sums, ~good, in_row, last, bad_leaf)
+  bad = jnp.where(good, 0, jnp.where(finite, TOO_HIGH, NOT_FINITE))
+  return after, Report(sums, bad, in_row, last, bad_leaf)
 
 
 def _is_usual(recipe: Recipe, state: TrainState, loss: Array) -> Array:

@@ -21,7 +21,10 @@ class Writer(Protocol):
   """Takes the metrics of a run."""
 
   def begin(self, step: int) -> None:
-    """The run goes on after `step`; what was written later is void."""
+    """The run goes on after `step`; what was written later is void.
+
+    Also of a run that goes back to `step`.
+    """
     ...
 
   def write(self, step: int, values: Values) -> None: ...
@@ -50,6 +53,7 @@ class JsonLines:
     part = self._path.with_name(self._path.name + ".part")
     part.write_text("".join(_line(row) for row in kept), encoding="utf-8")
     part.replace(self._path)
+    self.close()
     self._file = self._path.open("a", encoding="utf-8")
 
   def write(self, step: int, values: Values) -> None:
@@ -120,6 +124,7 @@ class TensorBoard:
 
   def begin(self, step: int) -> None:
     self._folder.mkdir(parents=True, exist_ok=True)
+    self.close()
     self._events = self._open(
       str(self._folder / "events"),
       # The name has whole seconds; a quick restart must not overwrite it.

@@ -41,6 +41,14 @@ def test_what_has_no_effect_on_products_is_refused(key, value):
   assert "\n" not in str(e.value)
 
 
+def test_to_go_back_there_must_be_a_limit():
+  limit = {"optimizer.max_loss_rise": 0.5}
+  found = settings(**limit, **{"train.max_roll_backs": 3})
+  assert found.train.max_roll_backs == 3
+  with pytest.raises(UserError, match=r"max_roll_backs: found 3 with .*rise=0"):
+    settings(**{"train.max_roll_backs": 3})
+
+
 def posts(**changes):
   return settings(
     **{

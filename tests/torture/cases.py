@@ -11,6 +11,7 @@ _DAMAGE = _HERE + "damage.py::test_"
 _INPUT = _HERE + "inputs.py::test_"
 _COMMAND = _HERE + "commands.py::test_"
 _CHECKPOINT = "tests/checkpoint/test_checkpoint.py::test_"
+_IDENTITY = "tests/checkpoint/test_identity.py::test_"
 _FORMAT = "tests/compat/test_formats.py::test_"
 _LOOP = "tests/training/test_loop.py::test_"
 _STEP = "tests/training/test_step.py::test_"
@@ -115,6 +116,8 @@ CASES = {
     f"{_CHECKPOINT}all_damaged_never_begins_at_0",
     f"{_CHECKPOINT}only_set_aside_ones_never_begin_at_0",
     f"{_CHECKPOINT}an_explicit_step_never_falls_back",
+    f"{_CHECKPOINT}a_step_of_a_run_without_checkpoints_does_not_begin_at_0",
+    f"{_CHECKPOINT}only_whole_ones_count",
   ),
   14: _case(
     "Disk full during a save",
@@ -156,22 +159,24 @@ CASES = {
     f"{_FORMAT}training_goes_on_from_it_once_the_data_are_accepted",
     f"{_FORMAT}nothing_of_it_is_changed",
     f"{_FORMAT}what_would_mean_something_else_is_refused",
-    f"{_CHECKPOINT}a_later_format_asks_for_an_upgrade",
+    f"{_IDENTITY}a_later_format_asks_for_an_upgrade",
   ),
   21: _case(
     "A vocabulary of another size, order or content",
-    f"{_CHECKPOINT}another_identity_is_named",
-    f"{_CHECKPOINT}a_vocabulary_names_the_parameter_made_for_it",
+    f"{_IDENTITY}another_identity_is_named",
+    f"{_IDENTITY}a_vocabulary_names_the_parameter_made_for_it",
   ),
   22: _case(
     "Other, missing, renamed leaves; another type",
-    f"{_CHECKPOINT}other_leaves_are_told",
-    f"{_CHECKPOINT}parameters_of_another_shape",
+    f"{_IDENTITY}other_leaves_are_told",
+    f"{_IDENTITY}parameters_of_another_shape",
+    f"{_IDENTITY}types_of_numbers_change_only_on_request",
+    f"{_IDENTITY}nothing_else_is_cast",
   ),
   23: _case(
     "Data, config or seed changed since the checkpoint",
-    f"{_CHECKPOINT}another_identity_is_named",
-    f"{_CHECKPOINT}what_may_change",
+    f"{_IDENTITY}another_identity_is_named",
+    f"{_IDENTITY}what_may_change",
     f"{_FORMAT}what_changed_in_the_data_is_told",
   ),
   24: _case(
@@ -189,6 +194,9 @@ CASES = {
     f"{_SPIKE}a_high_loss_is_not_applied_and_the_end_is_as_good",
     f"{_SPIKE}a_step_above_the_limit_changes_no_bit",
     f"{_SPIKE}many_high_losses_do_not_raise_the_limit",
+    f"{_SPIKE}a_run_goes_back_and_takes_other_batches",
+    f"{_SPIKE}interrupted_it_goes_back_to_the_same_place",
+    f"{_SPIKE}a_run_goes_back_to_one_checkpoint_only_so_often",
   ),
   27: _case(
     "Nobody asks, nothing is known, nothing is right",

@@ -114,6 +114,7 @@ def main(workdir, steps, process=None, port=None):
         patience=0,
         watch="w",
         max_skipped_steps=10,
+        max_roll_backs=0,
         steps_per_call=1,
         init_from="",
       ),

@@ -29,6 +29,7 @@ SETTINGS = TrainSettings(
   patience=0,
   watch="",
   max_skipped_steps=5,
+  max_roll_backs=0,
   steps_per_call=1,
   init_from="",
 )

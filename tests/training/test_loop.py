@@ -29,6 +29,7 @@ SETTINGS = TrainSettings(
   patience=0,
   watch="ndcg@10",
   max_skipped_steps=4,
+  max_roll_backs=0,
   steps_per_call=1,
   init_from="",
 )
