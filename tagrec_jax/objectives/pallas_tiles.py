@@ -238,8 +238,9 @@ def _cost(
     tables: arrays as large as the vectors that pass by for each block.
   """
   C, D = vectors_CD.shape
+  width = D + -D % LANES
   return pl.CostEstimate(
     flops=2 * products * N * C * D,
     transcendentals=N * C,
-    bytes_accessed=4 * (N // n) * tables * C * (D + 1) + 8 * N * D,
+    bytes_accessed=4 * (N // n) * tables * C * (width + 1) + 8 * N * width,
   )

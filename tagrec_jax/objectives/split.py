@@ -43,7 +43,7 @@ class Split:
     array that lies otherwise is moved: the result is the same.
     """
     mesh = jax.typeof(queries_BTD).sharding.mesh
-    free = _free(mesh)
+    free = {name: size for name, size in _auto(mesh).items() if size > 1}
 
     def chosen(names: tuple[str, ...], length: int) -> tuple[str, ...]:
       axes = tuple(name for name in names if name in free)
@@ -57,8 +57,8 @@ class Split:
   @property
   def uncut(self) -> tuple[str, ...]:
     """Axes along which devices hold the same."""
-    cut = self.batch + self.catalogue
-    return tuple(name for name in _free(self.mesh) if name not in cut)
+    cut, sizes = self.batch + self.catalogue, _auto(self.mesh)
+    return tuple(n for n, size in sizes.items() if size > 1 and n not in cut)
 
   def parts(self, axes: tuple[str, ...]) -> int:
     """Into how many parts an array is cut along some of the axes."""
@@ -84,7 +84,8 @@ class Split:
       mesh=self.mesh,
       in_specs=tuple(specs[letter] for letter in inputs),
       out_specs=tuple(specs[letter] for letter in outputs),
-      axis_names=set(self.batch + self.catalogue),
+      # Axes of one device too: a kernel must have none left to XLA.
+      axis_names=set(_auto(self.mesh)) - set(self.uncut),
       check_vma=False,  # nothing is differentiated through the map
     )
 
@@ -95,12 +96,12 @@ class Split:
     return jax.lax.psum(x, self.catalogue) if self.catalogue else x
 
 
-def _free(mesh: Any) -> dict[str, int]:
+def _auto(mesh: Any) -> dict[str, int]:
   """Axis → size, of those that the caller does not map over itself."""
   return {
     name: size
     for name, size, kind in zip(
       mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True
     )
-    if kind == AxisType.Auto and size > 1
+    if kind == AxisType.Auto
   }

@@ -367,12 +367,35 @@ def summary(found):
   }
 
 
-def test_the_compiler_of_tpus_says_what_it_said():
-  """Made anew by writing `summary` of the same request into the file."""
+def needs_compiler():
   if importlib.util.find_spec("libtpu") is None:
     pytest.skip('no compiler of TPUs: pip install -e ".[tpu-compile]"')
+
+
+def test_the_compiler_of_tpus_says_what_it_said():
+  """Made anew by writing `summary` of the same request into the file."""
+  needs_compiler()
   config = shop()
   config.sharding.preset = "fsdp"
   config.sharding.tensor = 1
   found = compile_tpu.run_child(request(config, topology="v5e:2x2"))
   assert summary(found) == json.loads(GOLDEN.read_text())
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("topology", ["v5e:2x2", "v5p:2x2x1", "v6e:2x2"])
+def test_the_kernel_of_a_softmax_compiles(topology):
+  """And moves much less through memory than loops of XLA do."""
+  needs_compiler()
+  config = shop()
+  config.model.width = 64
+  config.pipeline.batch_rows = 32
+  config.objective.items = "softmax"
+  config.optimizer.tables = "dense"
+  sizes = {"products": 200_000, "topology": topology}
+  loops = compile_tpu.run_child(request(config, **sizes))
+  config.objective.kernel = "pallas"
+  kernel = compile_tpu.run_child(request(config, **sizes))
+  assert "failed" not in kernel, kernel["failed"]
+  assert kernel["bytes_moved"] < 0.7 * loops["bytes_moved"]
+  assert kernel["memory"]["peak"] < 1.2 * loops["memory"]["peak"]

@@ -60,20 +60,26 @@ LINE
   [
     # Eight rows are read and written; ids are filled up to 256 numbers.
     (
-      "%f = f32[8,128]{1,0:T(8,128)} fusion(%table, %ids), kind=kCustom,"
-      " calls=%looks",
+      (
+        "%f = f32[8,128]{1,0:T(8,128)} fusion(%table, %ids), kind=kCustom,"
+        " calls=%looks"
+      ),
       4096 + 1024 + 4096,
     ),
     # What is fast does not count.
     (
-      "%f = f32[8,128]{1,0:T(8,128)S(1)} fusion(%table, %ids), kind=kCustom,"
-      " calls=%looks",
+      (
+        "%f = f32[8,128]{1,0:T(8,128)S(1)} fusion(%table, %ids), kind=kCustom,"
+        " calls=%looks"
+      ),
       4096 + 1024,
     ),
     # The table stays where it is but for eight rows.
     (
-      "%f = f32[1000,128]{1,0:T(8,128)} fusion(%table, %rows), kind=kLoop,"
-      " calls=%puts",
+      (
+        "%f = f32[1000,128]{1,0:T(8,128)} fusion(%table, %rows), kind=kLoop,"
+        " calls=%puts"
+      ),
       4096,
     ),
     ("%n = f32[3,5]{1,0:T(8,128)} negate(%few)", 2 * 4096),
@@ -83,8 +89,10 @@ LINE
       2 * 4096,
     ),
     (
-      "%c = (f32[3,5]{1,0:T(8,128)S(1)}, f32[3,5]{1,0:T(8,128)}, u32[]{:S(2)})"
-      " copy-start(%few)",
+      (
+        "%c = (f32[3,5]{1,0:T(8,128)S(1)}, f32[3,5]{1,0:T(8,128)},"
+        " u32[]{:S(2)}) copy-start(%few)"
+      ),
       4096,
     ),
     (
@@ -92,13 +100,17 @@ LINE
       6 * 3072,
     ),
     (
-      "%k = f32[256]{0:T(256)} conditional(%p, %a, %b),"
-      " branch_computations={%cheap, %dear}",
+      (
+        "%k = f32[256]{0:T(256)} conditional(%p, %a, %b),"
+        " branch_computations={%cheap, %dear}"
+      ),
       2048,
     ),
     (
-      '%k = f32[256]{0:T(256)} custom-call(%table), custom_call_target="tpu_c'
-      'ustom_call", backend_config={"cost_estimate":{"bytes_accessed":"77"}}',
+      (
+        '%k = f32[256]{0:T(256)} custom-call(%table), custom_call_target="tpu_c'
+        'ustom_call", backend_config={"cost_estimate":{"bytes_accessed":"77"}}'
+      ),
       77,
     ),
   ],
