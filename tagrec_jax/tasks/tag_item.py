@@ -145,10 +145,11 @@ class TagItem(Pure[Members]):
     """The products that vote, as a member holds them now."""
     if not self._voters:
       return None
-    product = {name: self._voters[name] for name in self._names}
+    # Constants of the program, with which the compiler would compute already.
+    voters = jax.lax.optimization_barrier(self._voters)
     return Neighbours.of(
-      member.read(product),
-      self._voters[TAGS],
+      member.read({name: voters[name] for name in self._names}),
+      voters[TAGS],
       size=len(entries.bias_C),
       count=self._settings.neighbours,
       temperature=self._settings.neighbour_temperature,
