@@ -280,6 +280,7 @@ def recipe(checked: Settings, made: Task) -> Recipe:
     ),
     ema_decay=checked.optimizer.ema_decay,
     max_loss_rise=checked.optimizer.max_loss_rise,
+    accumulate_steps=checked.train.accumulate_steps,
     seed=checked.seed,
     rows=None if made.reads_all else made.rows,
     lazy=checked.optimizer.tables == "lazy",

@@ -180,6 +180,7 @@ class TrainSettings:
   max_skipped_steps: int = _key(1)
   max_roll_backs: int = _key(0)
   steps_per_call: int = _key(1)
+  accumulate_steps: int = _key(1)
   init_from: str
 
 
@@ -351,17 +352,8 @@ def _check_views(settings: Settings) -> None:
 def _check_intervals(settings: Settings) -> None:
   """All that is done every so many steps is done between two calls."""
   train, per_call = settings.train, settings.train.steps_per_call
-  model = settings.model
-  for feature in ("image", "audio"):
-    reads = feature in model.product and getattr(model, feature) == "cnn"
-    if reads and per_call > 1:
-      raise UserError(
-        "config.train.steps_per_call",
-        f"found {per_call} with config.model.{feature}='cnn': convolutions"
-        " in a loop are 45 times slower on a CPU",
-        "1",
-        "set it to 1, or choose another encoder",
-      )
+  for key in ("steps_per_call", "accumulate_steps"):
+    _check_convolutions(settings, key)
   for name, steps in {
     "train.steps": train.steps,
     "train.log_every": train.log_every,
@@ -374,6 +366,20 @@ def _check_intervals(settings: Settings) -> None:
         f"found {steps}",
         f"a multiple of config.train.steps_per_call = {per_call}",
         f"use {max(round(steps / per_call), 1) * per_call}",
+      )
+
+
+def _check_convolutions(settings: Settings, key: str) -> None:
+  model, turns = settings.model, getattr(settings.train, key)
+  for feature in ("image", "audio"):
+    reads = feature in model.product and getattr(model, feature) == "cnn"
+    if reads and turns > 1:
+      raise UserError(
+        f"config.train.{key}",
+        f"found {turns} with config.model.{feature}='cnn': convolutions in a"
+        " loop are 45 times slower on a CPU",
+        "1",
+        "set it to 1, or choose another encoder",
       )
 
 

@@ -30,6 +30,10 @@ class Place(Protocol):
     """The array where it is kept between steps: a gradient, for example."""
     ...
 
+  def spread(self, x: Array, axes: Axes) -> Array:
+    """What belongs to the questions of a batch, by 'rows' and 'positions'."""
+    ...
+
 
 class Anywhere:
   """Where nobody cares."""
@@ -39,6 +43,10 @@ class Anywhere:
     return x
 
   def stored(self, x: Array, axes: Axes) -> Array:
+    del axes
+    return x
+
+  def spread(self, x: Array, axes: Axes) -> Array:
     del axes
     return x
 

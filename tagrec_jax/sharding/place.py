@@ -41,15 +41,21 @@ def host_share(mesh: Mesh) -> tuple[int, int]:
   return mine[0] // len(mine), parts // len(mine)
 
 
-def check_rows(rows: int, parts: int) -> None:
-  """Raises UserError unless the rows of a batch split evenly into `parts`."""
-  if rows % parts:
-    down = rows - rows % parts
-    sizes = f"{down} or {down + parts}" if down else f"{parts}"
+def check_rows(rows: int, parts: int, steps: int = 1) -> None:
+  """Raises UserError unless the rows of a batch split evenly.
+
+  Args:
+    parts: devices that share them. steps: turns in which each takes its own.
+  """
+  even = parts * steps
+  if rows % even:
+    down = rows - rows % even
+    sizes = f"{down} or {down + even}" if down else f"{even}"
+    turns = f" x {steps} config.train.accumulate_steps" if steps > 1 else ""
     raise UserError(
       "config.pipeline.batch_rows",
-      f"found {rows} rows on {parts} data-parallel devices",
-      f"a multiple of {parts}",
+      f"found {rows} rows on {parts} data-parallel devices{turns}",
+      f"a multiple of {even}",
       f"use {sizes}",
     )
 
@@ -77,12 +83,13 @@ def batch_shapes(
 
 
 def place_batches(
-  batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh
+  batches: Sequence[Mapping[str, np.ndarray]], mesh: Mesh, steps: int = 1
 ) -> dict[str, jax.Array]:
   """This process's rows of some batches, put where the mesh wants them.
 
   Args:
     batches: name → array [rows, ...] each, the share given by `host_share`.
+    steps: turns in which the rows of a batch are taken.
 
   Returns:
     name → global array [batches, rows · count, ...].
@@ -92,7 +99,7 @@ def place_batches(
   placed = {}
   for name, local in stack(batches).items():
     number, rows, *rest = local.shape
-    check_rows(rows * count, row_parts(mesh))
+    check_rows(rows * count, row_parts(mesh), steps)
     placed[name] = jax.make_array_from_process_local_data(
       sharding, local, global_shape=(number, rows * count, *rest)
     )

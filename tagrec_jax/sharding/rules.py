@@ -150,7 +150,10 @@ class Places:
   def stored(self, x: Array, axes: tuple[str | None, ...]) -> Array:
     return self._put(x, spec_for(axes, x.shape, self.preset, self.mesh))
 
-  def _put(self, x: Array, spec: Iterable[str | None]) -> Array:
+  def spread(self, x: Array, axes: tuple[str | None, ...]) -> Array:
+    return self._put(x, [BATCH_AXES if a == "rows" else None for a in axes])
+
+  def _put(self, x: Array, spec: Iterable[Any]) -> Array:
     place = NamedSharding(self.mesh, PartitionSpec(*spec))
     return jax.lax.with_sharding_constraint(x, place)
 

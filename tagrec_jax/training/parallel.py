@@ -27,7 +27,6 @@ from jaxtyping import Array
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.rng import named_key
-from tagrec_jax.layers.placing import with_place
 from tagrec_jax.sharding import place, rules
 from tagrec_jax.training.optimizer import map_moments
 from tagrec_jax.training.recipe import Recipe
@@ -104,8 +103,7 @@ class JitBackend:
     self._init = jax.jit(
       lambda: new_state(recipe), out_shardings=self._shardings
     )
-    losses = with_place(rules.Places(preset, mesh), recipe.losses)
-    step = make_train_step(dataclasses.replace(recipe, losses=losses))
+    step = make_train_step(recipe, place=rules.Places(preset, mesh))
     self._steps = jax.jit(
       _in_a_row(step, recipe.seed),
       out_shardings=(self._shardings, whole),
@@ -129,7 +127,8 @@ class JitBackend:
     return saved
 
   def place_batches(self, batches: Sequence[HostBatch]) -> Batches:
-    return place.place_batches(batches, self._mesh)
+    steps = self.recipe.accumulate_steps
+    return place.place_batches(batches, self._mesh, steps)
 
   def train_steps(
     self, live: TrainState, batches: Batches
@@ -202,7 +201,7 @@ class PmapBackend:
     parts = len(self._devices)
     split = {}
     for name, stacked in place.stack(batches).items():
-      place.check_rows(stacked.shape[1], parts)
+      place.check_rows(stacked.shape[1], parts, self.recipe.accumulate_steps)
       split[name] = np.stack(np.split(stacked, parts, axis=1))
     return jax.device_put(split, self._rows)
 

@@ -29,6 +29,8 @@ class Recipe:
     ema_decay: of the averaged parameters; 0 keeps none.
     max_loss_rise: a step whose loss is more than (1 + this) times the running
       mean is not applied; 0: every finite one is.
+    accumulate_steps: parts of a batch that are taken one after another and
+      whose gradients are added up before an update.
     seed: of parameters and of all noise.
     rows: (batch, key, axis_name) → the products that a step reads; `losses` is
       given only these rows of the parameters with an axis 'products', and the
@@ -44,6 +46,7 @@ class Recipe:
   optimizer: Optimizer
   ema_decay: float = 0.0
   max_loss_rise: float = 0.0
+  accumulate_steps: int = 1
   seed: int = 0
   rows: Callable[..., Any] | None = None
   lazy: bool = False

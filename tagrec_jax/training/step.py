@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from tagrec_jax.core.sums import Sum
+from tagrec_jax.layers.placing import ANYWHERE, Place, with_place
 from tagrec_jax.training.recipe import Recipe
 from tagrec_jax.training.rows import long_params, long_state, put, take
 from tagrec_jax.training.state import TrainState
@@ -52,7 +53,9 @@ class Report:
 Step = Callable[[TrainState, Mapping[str, Array], Array], tuple[Any, Report]]
 
 
-def make_train_step(recipe: Recipe, axis_name: str | None = None) -> Step:
+def make_train_step(
+  recipe: Recipe, axis_name: str | None = None, place: Place = ANYWHERE
+) -> Step:
   """(state, batch, key) → (state, report), to be compiled by a backend.
 
   If the loss, the gradient or the update is not finite, nothing is applied:
@@ -63,25 +66,9 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> Step:
   Args:
     axis_name: of the devices if each runs the step on its own rows; None if
       the program sees the whole batch.
+    place: where arrays lie while the losses are computed.
   """
-
-  def all_sum(tree: Any) -> Any:
-    return jax.lax.psum(tree, axis_name) if axis_name else tree
-
-  def losses(
-    params: Any, batch: Mapping[str, Array], key: Array, rows: Array | None
-  ) -> tuple[Array, dict[str, Sum]]:
-    """This device's share of the global loss, and its own sums."""
-    shard = jax.lax.axis_index(axis_name) if axis_name else 0
-    if rows is not None and not recipe.lazy:
-      params = take(long_params(recipe.axes), params, rows)
-    sums = recipe.losses(params, batch, key, shard, rows)
-    loss = jnp.zeros(())
-    for task, weight in recipe.weights.items():
-      # A mean of the devices' means would weigh sparse devices too much.
-      counted = jax.lax.stop_gradient(all_sum(sums[task].weight))
-      loss += weight * Sum(sums[task].total, counted).mean()
-    return loss, {task: sums[task] for task in recipe.weights}
+  differentiate = _differentiate(recipe, axis_name, place)
 
   def step(
     state: TrainState, batch: Mapping[str, Array], key: Array
@@ -92,15 +79,98 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> Step:
     if rows is not None and recipe.lazy:
       long = long_state(recipe, state)
       part = take(long, state, rows)
-    (loss, tasks), gradient = jax.value_and_grad(losses, has_aux=True)(
-      part.params, batch, key, rows
+    part, report = _update(
+      recipe, part, *differentiate(part.params, batch, key, rows)
     )
-    part, report = _update(recipe, part, *all_sum((loss, tasks, gradient)))
     if rows is not None and recipe.lazy:
       return put(long, state, part, rows), report
     return part, report
 
   return step
+
+
+Differentiated = tuple[Array, dict[str, Sum], Any]
+"""The loss, the sums of each task and the gradient."""
+
+
+def _differentiate(
+  recipe: Recipe, axis_name: str | None, place: Place
+) -> Callable[..., Differentiated]:
+  """(params, batch, key, rows) → what a whole batch says, see above."""
+  all_losses = with_place(place, recipe.losses)
+  parts = recipe.accumulate_steps
+
+  def all_sum(tree: Any) -> Any:
+    return jax.lax.psum(tree, axis_name) if axis_name else tree
+
+  def sums_of(
+    params: Any, batch: Any, key: Array, rows: Any, part: Any = 0
+  ) -> dict[str, Sum]:
+    """This device's own, of one part of the batch."""
+    device = jax.lax.axis_index(axis_name) if axis_name else 0
+    if rows is not None and not recipe.lazy:
+      params = take(long_params(recipe.axes), params, rows)
+    # The key is the same, so that what is drawn for a batch is drawn once.
+    sums = all_losses(params, batch, key, device * parts + part, rows)
+    return {task: sums[task] for task in recipe.weights}
+
+  def share(
+    params: Any, weights: Any, *rest: Any
+  ) -> tuple[Array, dict[str, Sum]]:
+    """The share that a device and a part have in the global loss."""
+    sums = sums_of(params, *rest)
+    if weights is None:
+      weights = all_sum({task: each.weight for task, each in sums.items()})
+    loss = jnp.zeros(())
+    for task, weight in recipe.weights.items():
+      # A mean of the parts' means would weigh sparse parts too much.
+      counted = jax.lax.stop_gradient(weights[task])
+      loss += weight * Sum(sums[task].total, counted).mean()
+    return loss, sums
+
+  def at_once(params: Any, weights: Any, *rest: Any) -> Differentiated:
+    found = jax.value_and_grad(share, has_aux=True)(params, weights, *rest)
+    (loss, sums), gradient = found
+    return loss, sums, gradient
+
+  def in_parts(params: Any, batch: Any, key: Array, rows: Any) -> Any:
+    cut = jnp.arange(parts), _cut(batch, parts, place)
+    # Weights do not depend on parameters: of a model, the compiler leaves only
+    # what counts the questions.
+    weights_P = jax.lax.map(
+      lambda one: {
+        task: each.weight
+        for task, each in sums_of(params, one[1], key, rows, one[0]).items()
+      },
+      cut,
+    )
+    weights = all_sum(jax.tree.map(lambda x: x.sum(0), weights_P))
+
+    def add(sofar: Any, one: Any) -> tuple[Any, None]:
+      found = at_once(params, weights, one[1], key, rows, one[0])
+      return jax.tree.map(jnp.add, sofar, found), None
+
+    first = jax.tree.map(lambda x: x[0], cut[1])
+    shapes = jax.eval_shape(at_once, params, weights, first, key, rows)
+    none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.lax.scan(add, none, cut)[0]
+
+  def whole(params: Any, batch: Any, key: Array, rows: Any) -> Differentiated:
+    if parts == 1:
+      return all_sum(at_once(params, None, batch, key, rows))
+    return all_sum(in_parts(params, batch, key, rows))
+
+  return whole
+
+
+def _cut(batch: Any, parts: int, place: Place) -> Any:
+  """The rows of a batch in order: name → array [parts, rows, ...]."""
+  return jax.tree.map(
+    lambda x: place.spread(
+      x.reshape(parts, -1, *x.shape[1:]), (None, "rows", *[None] * (x.ndim - 1))
+    ),
+    batch,
+  )
 
 
 def _update(

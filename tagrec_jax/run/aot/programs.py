@@ -79,7 +79,8 @@ class Programs:
     """All steps of one call, which uses up the state it is given."""
     settings = self._settings
     rows = place.row_parts(self._mesh)
-    place.check_rows(settings.pipeline.batch_rows, rows)
+    turns = settings.train.accumulate_steps
+    place.check_rows(settings.pipeline.batch_rows, rows, turns)
     batch = build.train_batches(settings, self._catalogue.few, (0, 1))(0)
     stacked = place.stack([batch] * settings.train.steps_per_call)
 
