@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.decoding.tiles import Rows, rows_of
 from tagrec_jax.evaluation import bootstrap, metrics
 from tagrec_jax.evaluation.entries import Entries
 from tagrec_jax.evaluation.report import Report
@@ -27,6 +26,7 @@ class Rules:
     cutoffs: K of the metrics.
     bootstrap_samples: resamples for 95 % intervals; 0 for none.
     seed: of the resamples.
+    approximate: `evaluation.approximate_recall`, told beside what it came to.
     passport: what the caller knows: model, data set, fingerprint, split.
   """
 
@@ -34,6 +34,7 @@ class Rules:
   bootstrap_samples: int
   seed: int
   passport: dict[str, Any]
+  approximate: float = 0.0
 
   def interval(
     self, values_P: np.ndarray, weights_P: np.ndarray | None = None
@@ -88,30 +89,31 @@ class Answers:
     return {name: array[order] for name, array in joined.items()}
 
 
-def checked(scores_BC: Any, batch: Batch, trained: int, new: int) -> jax.Array:
-  """The scores of a batch, on the device, checked to be of the catalogue.
+def checked(scores: Any, batch: Batch, trained: int, new: int) -> Rows:
+  """What is ranked for a batch, checked to be of the catalogue.
 
   Args:
+    scores: `Rows`, or an array [B, C].
     trained, new: entries of training, and those that came after it; scores of
       the latter may be missing altogether.
 
   Raises:
     UserError: scores of another shape.
   """
-  scores_BC = jnp.asarray(scores_BC, jnp.float32)
+  rows = rows_of(scores)
   questions = len(batch["question"])
   wanted = [(questions, trained)]
   if new:
     wanted.append((questions, trained + new))
-  if scores_BC.shape not in wanted:
+  if rows.shape not in wanted:
     raise UserError(
       "evaluation",
-      f"found scores of shape {scores_BC.shape}",
+      f"found scores of shape {rows.shape}",
       f"{' or '.join(map(str, wanted))}: a row for each question, a column for"
       " each entry",
       "let the model score the whole catalogue of this data set",
     )
-  return scores_BC
+  return rows
 
 
 def report(

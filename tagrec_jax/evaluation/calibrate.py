@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.decoding import topk
+from tagrec_jax.decoding.tiles import rows_of
 from tagrec_jax.evaluation import ranking
 
 SCORE, SHARE, COUNT = "score", "share", "count"
@@ -132,9 +133,7 @@ def _gap(values: np.ndarray, lowest: np.float32) -> float:
 def _best_count(
   scores_PC: jax.Array, relevant_PM: np.ndarray, relevant: int
 ) -> Calibration:
-  ranks_PM = np.asarray(
-    ranking.relevant_ranks(scores_PC, jnp.asarray(relevant_PM))
-  )
+  ranks_PM = np.asarray(ranking.relevant_ranks(rows_of(scores_PC), relevant_PM))
   counts_K = np.arange(1, min(_MOST, scores_PC.shape[1]) + 1)
   hits_K = np.bincount(
     np.minimum(ranks_PM, len(counts_K) + 1).ravel(),

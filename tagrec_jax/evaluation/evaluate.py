@@ -1,6 +1,7 @@
 """Ask a model about held-out events and measure the answers in one pass.
 
-A meter is given batches and the scores a model has for them, and reports what
+A meter is given batches and the scores a model has for them (arrays, or made a
+tile at a time, see decoding/tiles.py), and reports what
 it found in the order of the questions. A batch has `question` int32 [B], the
 place of each row among all questions, UNKNOWN for rows that only fill it up;
 whatever else the model reads; and, where people are asked, target_ids int32
@@ -17,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from tagrec_jax.evaluation import answers, metrics, protocols, ranking, slices
 from tagrec_jax.evaluation.answers import Batch, Rules
+from tagrec_jax.evaluation.approximate import Found
 from tagrec_jax.evaluation.entries import Entries
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.evaluation.tag_meter import PostMeter, TagMeter
@@ -56,28 +57,35 @@ class ItemMeter:
     self._trained = trained
     self._answers = answers.Answers()
     self._repeats = 0
+    self._found = (
+      Found(rules.approximate, max(rules.cutoffs))
+      if rules.approximate
+      else None
+    )
 
-  def add(self, batch: Batch, scores_BC: Any) -> None:
-    """Takes scores of all items, numpy or JAX, higher is better.
+  def add(self, batch: Batch, scores: Any) -> None:
+    """Takes `Rows`, or scores [B, C] of NumPy or JAX, higher is better.
 
     Raises:
       UserError: scores of another shape.
     """
     asked_B = batch["question"] >= 0
-    scores_BC = answers.checked(scores_BC, batch, len(self._counts), self._new)
-    self._size = scores_BC.shape[1]
-    ranks_B, lists_BK = ranking.ranks_and_lists(
-      scores_BC,
-      jnp.asarray(batch["target_ids"]),
-      jnp.asarray(batch["seen_ids"]),
+    rows = answers.checked(scores, batch, len(self._counts), self._new)
+    self._size = rows.size
+    ranks_B1, lists_BK = ranking.ranks_and_lists(
+      rows,
+      batch["target_ids"][:, None],
+      batch["seen_ids"],
       self._protocol,
       max(self._rules.cutoffs),
     )
+    if self._found:
+      self._found.add(rows, batch["seen_ids"], asked_B)
     self._repeats += int((_repeats(batch) & asked_B).sum())
     self._answers.add(
       asked_B,
       question=batch["question"],
-      ranks=ranks_B,
+      ranks=ranks_B1,
       lists=lists_BK,
       target=batch["target_ids"],
       lengths=batch["history_lengths"],
@@ -90,7 +98,7 @@ class ItemMeter:
       UserError: there was nobody to ask.
     """
     found = self._answers.join("person to ask")
-    target_P, ranks_PM = found["target"], found["ranks"][:, None]
+    target_P, ranks_PM = found["target"], found["ranks"]
     asked = {
       "people": len(ranks_PM),
       "unknown_targets": int(((target_P < 0) | (target_P >= self._size)).sum()),
@@ -101,6 +109,8 @@ class ItemMeter:
       competing = self._size > len(self._counts)
       passport |= protocols.WITH_NEW if competing else {}
       passport |= {"new products": "in" if competing else "out"}
+    if self._found:
+      passport |= {"approximate lists": self._found.told()}
     return answers.report(
       self._rules,
       metrics.ITEM_METRICS,
@@ -128,7 +138,7 @@ Meter = ItemMeter | TagMeter | PostMeter
 def evaluate(
   score: Callable[[Batch], Any], batches: Iterable[Batch], meter: Meter
 ) -> Report:
-  """Asks for scores [B, C] of every batch."""
+  """Asks for `Rows`, or scores [B, C], of every batch."""
   for batch in batches:
     meter.add(batch, score(batch))
   return meter.report()

@@ -11,7 +11,6 @@ import numpy as np
 
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.data.tag_counts import TagCounts
-from tagrec_jax.decoding import topk
 from tagrec_jax.evaluation import answers, metrics, protocols, ranking, slices
 from tagrec_jax.evaluation.answers import Batch, Rules
 from tagrec_jax.evaluation.calibrate import Calibration
@@ -73,17 +72,25 @@ class _Meter(abc.ABC):
     del batch, relevant_BM
     return {}
 
-  def add(self, batch: Batch, scores_BC: Any) -> None:
-    """Takes scores of all tags, see `ItemMeter.add`."""
+  def add(self, batch: Batch, scores: Any) -> None:
+    """Takes scores of all tags, see `ItemMeter.add`.
+
+    Only sets of tags that are chosen need whole rows of them.
+    """
     target_B, relevant_BM = self._right(batch)
     asked_B = (batch["question"] >= 0) & (relevant_BM >= 0).any(axis=1)
-    scores_BC = answers.checked(scores_BC, batch, self._num_tags, self._new)
-    self._size = scores_BC.shape[1]
-    none_seen_BH = jnp.asarray(relevant_BM[:, :0])
-    lists_BK, _ = topk.top_k(scores_BC, max(self._rules.cutoffs), none_seen_BH)
+    rows = answers.checked(scores, batch, self._num_tags, self._new)
+    self._size = rows.size
+    ranks_BM, lists_BK = ranking.ranks_and_lists(
+      rows,
+      relevant_BM,
+      relevant_BM[:, :0],  # nothing was seen
+      protocols.UNMASKED,
+      max(self._rules.cutoffs),
+    )
     kept = {
       "question": batch["question"],
-      "ranks": ranking.relevant_ranks(scores_BC, jnp.asarray(relevant_BM)),
+      "ranks": jnp.where(relevant_BM < 0, 0, ranks_BM),
       "relevant": relevant_BM,
       "lists": lists_BK,
       "target": target_B,
@@ -93,12 +100,11 @@ class _Meter(abc.ABC):
       kept["lengths"] = batch["history_lengths"]
     if self._size > self._num_tags:
       # Places among the new tags alone.
-      new_BM = np.maximum(relevant_BM - self._num_tags, UNKNOWN)
       kept["new_ranks"] = ranking.relevant_ranks(
-        scores_BC[:, self._num_tags :], jnp.asarray(new_BM)
+        rows, relevant_BM, self._num_tags
       )
     if self._chosen:
-      kept |= self._chosen.add(scores_BC, relevant_BM, asked_B)
+      kept |= self._chosen.add(rows.whole(), relevant_BM, asked_B)
     self._answers.add(asked_B, **kept)
 
   def report(self) -> Report:

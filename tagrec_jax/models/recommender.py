@@ -11,6 +11,7 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import Spec
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.decoder.ranking import (
+  Entries,
   OwnCatalogue,
   Query,
   RankingDecoder,
@@ -110,9 +111,29 @@ class Recommender(nnx.Module):
     tag: Mapping[str, Array] | None = None,
   ) -> dict[str, Query]:
     """What the interests ask, see `__call__`; R rows as `encode` gives them."""
+    entries = self.entries(vectors_CD, noise, tag)
+    return {
+      target: decoder(memory_BRD, entries[target])
+      for target, decoder in zip(self.targets, self.decoders, strict=True)
+    }
+
+  def entries(
+    self,
+    vectors_CD: Float[Array, "C D"],
+    noise: Noise | None = None,
+    tag: Mapping[str, Array] | None = None,
+  ) -> dict[str, Entries]:
+    """target → its catalogue, the same for all who ask; see `__call__`."""
     content = {"items": vectors_CD, "tags": tag}
     return {
-      target: decoder(memory_BRD, decoder.entries(content[target], noise))
+      target: decoder.entries(content[target], noise)
+      for target, decoder in zip(self.targets, self.decoders, strict=True)
+    }
+
+  def ask(self, memory_BRD: Float[Array, "B R D"]) -> dict[str, Array]:
+    """target → what is multiplied with its entries, one a row of memory."""
+    return {
+      target: decoder.ask(memory_BRD)
       for target, decoder in zip(self.targets, self.decoders, strict=True)
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tagrec_jax import build
 from tagrec_jax.core.settings import Settings
@@ -17,7 +18,8 @@ from tagrec_jax.evaluation.evaluate import Meter, evaluate
 from tagrec_jax.evaluation.moments import at_other_moments
 from tagrec_jax.evaluation.report import Report
 from tagrec_jax.run.asked import asked
-from tagrec_jax.tasks.task import Task
+from tagrec_jax.sharding import place
+from tagrec_jax.tasks.task import InTiles, Task
 
 Scores = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 OURS = "tagrec_jax"
@@ -68,6 +70,7 @@ class Measure:
         settings.evaluation.bootstrap_samples if intervals else 0
       ),
       seed=settings.seed,
+      approximate=settings.evaluation.approximate_recall,
       passport={
         "data": dataset.name,
         "data fingerprint": dataset.fingerprint,
@@ -81,7 +84,7 @@ class Measure:
 
     Args:
       target: 'items' or 'tags'.
-      scores: batch → scores [B, C].
+      scores: batch → `Rows` or scores [B, C].
       model: what a reader of the report has to know of it.
     """
     return evaluate(scores, self._asked.batches(), self._meter(target, model))
@@ -143,18 +146,61 @@ class Measure:
 
 
 class Asker:
-  """The model compiled once, to be asked with any parameters."""
+  """The model compiled once, to be asked with any parameters.
 
-  def __init__(self, model: Task):
-    self._prepare = jax.jit(model.prepare)
-    self._scores = jax.jit(model.scores)
+  A model that asks its catalogue by vectors gives rows that are scored a tile
+  at a time (decoding/tiles.py), each device a part of the catalogue; all others
+  give whole rows of scores.
+
+  Args:
+    mesh: of the devices that share the work; None for one.
+  """
+
+  def __init__(self, model: Task, mesh: Mesh | None = None):
+    self._model = model
+    self._tiled = (
+      model if isinstance(model, InTiles) and model.in_tiles else None
+    )
+    self._mesh = mesh if mesh is not None and mesh.size > 1 else None
+    self._prepare = jax.jit(self.prepare)
+    self._ask = jax.jit(self.ask)
 
   def of(self, params: Any) -> Scores:
-    """batch → target → scores [B, C]."""
+    """batch → target → `Rows`, or scores [B, C]."""
     ready = self._prepare(params)
 
-    def ask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(batch: Mapping[str, Any]) -> Mapping[str, Any]:
       read = {k: v for k, v in batch.items() if k not in UNREAD}
-      return self._scores(ready, read)
+      if self._mesh is not None:
+        read = place.place_rows(read, self._mesh)
+      return self.answers(ready, self._ask(ready, read))
 
-    return ask
+    return answer
+
+  def prepare(self, params: Any) -> Any:
+    """What is the same for all, each device keeping its part of catalogues."""
+    if self._tiled is None or self._mesh is None:
+      return self._model.prepare(params)
+    ready = self._tiled.prepare(params, self._mesh.size)
+    parts = PartitionSpec(self._mesh.axis_names)
+    return self._tiled.split(ready, NamedSharding(self._mesh, parts))
+
+  def ask(self, ready: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The queries of all questions, for every device; or scores [B, C]."""
+    if self._tiled is None:
+      found = self._model.scores(ready, batch)
+    else:
+      found = self._tiled.queries(ready, batch)
+    if self._mesh is None:
+      return found
+    whole = NamedSharding(self._mesh, PartitionSpec())
+    return jax.lax.with_sharding_constraint(found, whole)
+
+  def answers(self, ready: Any, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `ask` found, with the catalogues that are asked.
+
+    Not to be compiled with it: a result would be a copy of the catalogue.
+    """
+    if self._tiled is None:
+      return found
+    return self._tiled.scored(ready, found, self._mesh)

@@ -26,6 +26,7 @@ from tagrec_jax.serving.requests import (
   read_history,
   read_requests,
 )
+from tagrec_jax.sharding.answering import answering
 from tagrec_jax.tasks.write_tags import WriteTags
 
 _NAME = {
@@ -60,7 +61,7 @@ def recommend(
   run = trained.load(workdir, checkpoint)
   task = run.settings.task
   _check_task(task, products, item, requests)
-  _check_targets(targets, run.settings)
+  check_targets(targets, run.settings)
   if products:
     answers = _tag(run, products, k, allowed, exclusive)
   else:
@@ -97,7 +98,9 @@ def _tag(
   if isinstance(run.model, WriteTags):
     tags = run.dataset.all_tags.ids
     rules = Constraints.of(tags, allowed=allowed, exclusive=exclusive)
-    scores = Asker(run.model.under(rules)).of(run.params)
+    scores = Asker(
+      run.model.under(rules), answering(run.settings.sharding)[0]
+    ).of(run.params)
   tagger = ProductTagger(
     scores,
     run.dataset,
@@ -194,7 +197,8 @@ def _named(pair: str) -> tuple[str, str]:
   return name, value
 
 
-def _check_targets(targets: Sequence[str], settings: Settings) -> None:
+def check_targets(targets: Sequence[str], settings: Settings) -> None:
+  """Raises UserError for a target that the model was not trained for."""
   known = build.targets(settings)
   for target in targets:
     if target not in known:

@@ -24,6 +24,7 @@ from tagrec_jax.run import evaluate as evaluating
 from tagrec_jax.run.calibration import calibrated
 from tagrec_jax.run.measure import Asker, Measure, Scores
 from tagrec_jax.run.skipped import SkippedSteps
+from tagrec_jax.sharding.answering import answering
 from tagrec_jax.tasks.task import Task
 from tagrec_jax.training import loop
 from tagrec_jax.training.plot import plot_curves
@@ -99,7 +100,8 @@ def _run(
   dataset = build.dataset(settings, added.items, added.tags)
   console.print(told.data_table(settings, dataset))
   model = build.model(settings, dataset)
-  asker = Asker(model)
+  mesh, preset = answering(settings.sharding)
+  asker = Asker(model, mesh)
   made = versions()
   with Checkpoints(
     folder.checkpoints,
@@ -115,7 +117,7 @@ def _run(
   if result.ending == "interrupted":
     say(f"saved; the same command goes on: {told.command(workdir)}")
     return Outcome(folder, result, {})
-  params, meta = trained.restore_params(folder, model)
+  params, meta = trained.restore_params(folder, model, mesh=mesh, preset=preset)
   how = "the last" if settings.data.train_on_valid else "the best on valid"
   say(f"measuring the checkpoint of step {meta['step']}, {how}")
   scores = asker.of(params)

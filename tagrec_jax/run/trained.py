@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from tagrec_jax import build
 from tagrec_jax.checkpoint import reader
@@ -24,6 +25,8 @@ from tagrec_jax.data.spec import CODES
 from tagrec_jax.models import codes
 from tagrec_jax.run import additions
 from tagrec_jax.run.measure import Asker, Scores
+from tagrec_jax.sharding import rules
+from tagrec_jax.sharding.answering import answering
 from tagrec_jax.tasks.task import Task
 from tagrec_jax.training.run_folder import RunFolder
 
@@ -34,7 +37,7 @@ class Trained:
 
   Attributes:
     settings, dataset: of the run.
-    scores: the model with its parameters, as it is asked.
+    scores: the model with its parameters, as it is asked, see `Asker`.
     step: that the parameters are of.
     model, params: the two apart.
   """
@@ -47,11 +50,16 @@ class Trained:
   params: dict[str, Any]
 
 
-def load(workdir: str, which: str = "best") -> Trained:
+def load(
+  workdir: str,
+  which: str = "best",
+  devices: Sequence[jax.Device] | None = None,
+) -> Trained:
   """Reads config, data and parameters of a run.
 
   Args:
     which: 'best' by the watched metric, 'latest', or a step.
+    devices: that answer; None for all.
 
   Raises:
     UserError: if the folder holds no run, or its data has changed.
@@ -62,18 +70,35 @@ def load(workdir: str, which: str = "best") -> Trained:
   added = additions.read(folder.path)
   dataset = build.dataset(settings, added.items, added.tags)
   model = build.model(settings, dataset)
-  params, meta = restore_params(folder, model, which)
+  mesh, preset = answering(settings.sharding, devices)
+  params, meta = restore_params(folder, model, which, mesh, preset)
   check(meta, dataset)
-  scores = Asker(model).of(params)
+  scores = Asker(model, mesh).of(params)
   return Trained(settings, dataset, scores, meta["step"], model, params)
 
 
 def restore_params(
-  folder: RunFolder, model: Task, which: str = "best"
+  folder: RunFolder,
+  model: Task,
+  which: str = "best",
+  mesh: Mesh | None = None,
+  preset: str = "data",
 ) -> tuple[dict[str, Any], Meta]:
-  """The parameters of a checkpoint, and what it says of itself."""
+  """The parameters of a checkpoint, and what it says of itself.
+
+  Args:
+    mesh, preset: how devices hold them; None for the first device.
+  """
   # Only shapes are wanted: any key will do.
   template = jax.eval_shape(model.init, jax.random.key(0))
+  if mesh is not None:
+    template = jax.tree.map(
+      lambda leaf, where: jax.ShapeDtypeStruct(
+        leaf.shape, leaf.dtype, sharding=where
+      ),
+      template,
+      rules.param_shardings(template, model.axes, preset, mesh),
+    )
   step = int(which) if which.isdecimal() else which
   return reader.restore_params(folder.checkpoints, template, step)
 

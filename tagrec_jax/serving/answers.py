@@ -11,7 +11,7 @@ from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.questions import question_batches
-from tagrec_jax.decoding.topk import top_k
+from tagrec_jax.decoding.tiles import rows_of, top_k
 from tagrec_jax.serving.people import Group, History, People
 from tagrec_jax.serving.requests import Request, check
 
@@ -25,7 +25,8 @@ class Recommender:
   is asked exactly as it was measured.
 
   Args:
-    scores: batch → target → scores [B, C], the model with its parameters.
+    scores: batch → target → `Rows` or scores [B, C], the model with its
+      parameters.
     dataset: the prepared data set the model was trained on.
     settings: of the run.
   """
@@ -83,7 +84,12 @@ class Recommender:
     nothing = np.full((group.size, 0), UNKNOWN, np.int32)
     seen = batch["seen_ids"] if exclude_seen else nothing
     lists = {
-      target: top_k(scores[target], k, seen if target == "items" else nothing)
+      target: top_k(
+        rows_of(scores[target]),
+        k,
+        seen if target == "items" else nothing,
+        self._settings.evaluation.approximate_recall,
+      )
       for target in targets
     }
     # Rows are not in the order of requests.

@@ -104,3 +104,34 @@ def place_batches(
       sharding, local, global_shape=(number, rows * count, *rest)
     )
   return placed
+
+
+def row_shapes(
+  batch: Mapping[str, np.ndarray], mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """What `place_rows` gives, as shapes."""
+  shapes = {}
+  for name, array in batch.items():
+    even = array.ndim and array.shape[0] % mesh.size == 0
+    spec = PartitionSpec(mesh.axis_names) if even else PartitionSpec()
+    where = NamedSharding(mesh, spec)
+    shapes[name] = jax.ShapeDtypeStruct(
+      array.shape, array.dtype, sharding=where
+    )
+  return shapes
+
+
+def place_rows(
+  batch: Mapping[str, np.ndarray], mesh: Mesh
+) -> dict[str, jax.Array]:
+  """The rows of a batch that every process has, split over all devices.
+
+  Rows that do not divide are whole on each.
+  """
+  shapes = row_shapes(batch, mesh)
+  return {
+    name: jax.make_array_from_callback(
+      array.shape, shapes[name].sharding, array.__getitem__
+    )
+    for name, array in batch.items()
+  }

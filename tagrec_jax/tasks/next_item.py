@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.axes import UNKNOWN
@@ -15,13 +18,14 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import ID
+from tagrec_jax.decoding.tiles import Scored
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.decoder.memory import (
   TransitionMemory,
   counting,
   interpolate,
 )
-from tagrec_jax.models.decoder.ranking import Query, scores
+from tagrec_jax.models.decoder.ranking import Query
 from tagrec_jax.models.encoder import cloze
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.encoder.views import view
@@ -32,7 +36,31 @@ from tagrec_jax.tasks.pure import Params, Pure
 from tagrec_jax.tasks.task import Objective
 
 Batch = Mapping[str, Array]
-Ready = tuple[Params, Array]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Ready:
+  """What is the same for all questions.
+
+  Attributes:
+    params: of the model.
+    vectors_CD: of products, which read histories.
+    own: target → vectors of its catalogue, where they are not those.
+    bias: target → of its entries.
+    sizes: (target, entries of its catalogue); further rows only fill up.
+  """
+
+  params: Any
+  vectors_CD: Any
+  own: Any
+  bias: Any
+  sizes: tuple[tuple[str, int], ...] = dataclasses.field(
+    metadata={"static": True}
+  )
+
+  def vectors_of(self, target: str) -> Any:
+    return self.own.get(target, self.vectors_CD)
 
 
 class NextItem(Pure[Recommender]):
@@ -178,9 +206,57 @@ class NextItem(Pure[Recommender]):
       )
     return sums
 
-  def prepare(self, params: Params) -> Ready:
-    """The parameters, and what of the catalogue is the same for every batch."""
-    return params, self._model(params).products.vectors(self._product)
+  @property
+  def in_tiles(self) -> bool:
+    """Whether `queries` do: the vote of the memory needs whole rows."""
+    return self._memory is None
+
+  def prepare(self, params: Params, parts: int = 1) -> Ready:
+    """The parameters, and what of the catalogue is the same for every batch.
+
+    Args:
+      parts: devices that share each catalogue.
+    """
+    model = self._model(params)
+    vectors_CD = model.products.vectors(self._product)
+    own, bias, sizes = {}, {}, []
+    for target, entries in model.entries(vectors_CD, tag=self._tag).items():
+      sizes.append((target, len(entries.bias_C)))
+      bias[target] = _filled(entries.bias_C, parts, -jnp.inf)
+      # What is ranked with the vectors that are read is not to be kept twice.
+      if entries.vectors_CD is not vectors_CD:
+        own[target] = _filled(entries.vectors_CD, parts, 0.0)
+    vectors_CD = _filled(vectors_CD, parts, 0.0)
+    return Ready(params, vectors_CD, own, bias, tuple(sizes))
+
+  def split(self, ready: Ready, parts: NamedSharding) -> Ready:
+    """What was prepared, each catalogue cut as `parts` says."""
+    vectors_CD, own, bias = jax.lax.with_sharding_constraint(
+      (ready.vectors_CD, ready.own, ready.bias), parts
+    )
+    return dataclasses.replace(ready, vectors_CD=vectors_CD, own=own, bias=bias)
+
+  def queries(self, ready: Ready, batch: Batch) -> dict[str, Array]:
+    """target → what each question asks its catalogue, [B, I, D]."""
+    asked = cloze.hide_next(batch) if self._masked else batch
+    model, last_B1 = self._model(ready.params), batch["last"][:, None]
+    memory_BRD = model.encode(asked, ready.vectors_CD, None, last_B1)
+    return model.ask(memory_BRD)
+
+  def scored(
+    self, ready: Ready, queries: Mapping[str, Array], mesh: Mesh | None = None
+  ) -> dict[str, Scored]:
+    """What `queries` made, with the catalogues they ask."""
+    return {
+      target: Scored(
+        query_BID,
+        ready.vectors_of(target),
+        ready.bias[target],
+        dict(ready.sizes)[target],
+        mesh,
+      )
+      for target, query_BID in queries.items()
+    }
 
   def scores(
     self, ready: Ready, batch: Batch
@@ -192,12 +268,8 @@ class NextItem(Pure[Recommender]):
     Args:
       ready: of `prepare`.
     """
-    params, vectors_CD = ready
-    asked = cloze.hide_next(batch) if self._masked else batch
-    queries = self._model(params)(
-      asked, vectors_CD, asked_BT=batch["last"][:, None], tag=self._tag
-    )
-    answers = {target: scores(query) for target, query in queries.items()}
+    asked = self.scored(ready, self.queries(ready, batch))
+    answers = {target: rows.whole() for target, rows in asked.items()}
     if self._memory is not None and "items" in answers:
       ids_BS = batch["history_ids"]
       remembered_BC = self._memory(
@@ -234,6 +306,12 @@ class NextItem(Pure[Recommender]):
       rows_BTM = self._tags_CM[jnp.maximum(next_BT, 0)]
       right["tags"] = jnp.where((next_BT >= 0)[..., None], rows_BTM, UNKNOWN)
     return right
+
+
+def _filled(x_CX: Array, parts: int, value: float) -> Array:
+  """Rows added until they divide evenly."""
+  missing = [(0, -len(x_CX) % parts)] + [(0, 0)] * (x_CX.ndim - 1)
+  return jnp.pad(x_CX, missing, constant_values=value)
 
 
 def _place(

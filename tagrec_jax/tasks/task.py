@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array
 
 from tagrec_jax.core.sums import Sum
+from tagrec_jax.decoding.tiles import Scored
 from tagrec_jax.objectives.negatives import Negatives
 
 
@@ -81,4 +83,36 @@ class Task(Protocol):
 
     A task may tell more of each question under other names.
     """
+    ...
+
+
+@runtime_checkable
+class InTiles(Task, Protocol):
+  """A task whose scores need not be whole rows.
+
+  Attributes:
+    in_tiles: whether that is so with these settings.
+  """
+
+  @property
+  def in_tiles(self) -> bool: ...
+
+  def prepare(self, params: dict[str, Any], parts: int = 1, /) -> Any:
+    """As that of a task; each catalogue divides evenly into `parts`."""
+    ...
+
+  def split(self, ready: Any, parts: NamedSharding, /) -> Any:
+    """What was prepared, each catalogue cut as `parts` says."""
+    ...
+
+  def queries(
+    self, ready: Any, batch: Mapping[str, Array], /
+  ) -> dict[str, Array]:
+    """target → what each question asks, [B, I, D]."""
+    ...
+
+  def scored(
+    self, ready: Any, queries: Mapping[str, Array], mesh: Mesh | None, /
+  ) -> dict[str, Scored]:
+    """target → queries and the catalogue they ask."""
     ...

@@ -82,3 +82,11 @@ def test_people_have_vectors_for_posts_alone():
   assert posts(**{"model.person": ("id",)}).model.person == ("id",)
   with pytest.raises(UserError, match="found 'id' with the task 'next_item'"):
     settings(**{"model.person": ("id",), "model.decoder": "ranking"})
+
+
+def test_only_products_are_searched_for_approximately():
+  config = base.get_config()
+  config.evaluation.approximate_recall = 0.9
+  assert build.settings(config.to_dict()).evaluation.approximate_recall == 0.9
+  with pytest.raises(UserError, match="approximate_recall: found 0.9 with the"):
+    posts(**{"evaluation.approximate_recall": 0.9})

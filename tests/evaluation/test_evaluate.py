@@ -223,3 +223,14 @@ def test_nobody_takes_an_item_with_tags():
   questions = ([2], [[-1]], [1], [[3, 2, 1]])
   with pytest.raises(UserError, match="no item with tags to ask for"):
     ask_tags(batches_of(*questions, 1))
+
+
+def test_what_an_approximate_search_found_is_told():
+  people = ([1, 2], [[0], [0]], [1, 1], [[5, 4, 3, 2, 1]] * 2)
+  rules = dataclasses.replace(RULES, approximate=0.9)
+  report = ask(batches_of(*people, size=2), rules=rules)
+  assert report.passport["approximate lists"] == (
+    "asked for 0.9, found 1.0000 of the best 2, exact on this device; metrics"
+    " are of exact ones"
+  )
+  assert report.metrics == ask(batches_of(*people, size=2)).metrics

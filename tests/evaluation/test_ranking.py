@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tagrec_jax.decoding.tiles import rows_of
 from tagrec_jax.evaluation import protocols, ranking
 
 ALL = [protocols.STRICT, protocols.AS_S3REC, protocols.UNMASKED]
@@ -16,11 +17,11 @@ ALL = [protocols.STRICT, protocols.AS_S3REC, protocols.UNMASKED]
 
 def ranks(scores, target, seen, protocol):
   return ranking.target_ranks(
-    jnp.asarray(scores, jnp.float32),
-    jnp.asarray(target, jnp.int32),
+    rows_of(np.asarray(scores)),
+    jnp.asarray(target, jnp.int32)[:, None],
     jnp.asarray(seen, jnp.int32).reshape(len(target), -1),
     protocol,
-  ).tolist()
+  )[:, 0].tolist()
 
 
 def slow_rank(row, target, seen, protocol):
@@ -112,10 +113,14 @@ def test_rank_and_list_agree(protocol):
   target = random.integers(-1, 9, 64).astype(np.int32)
   seen = random.integers(-1, 9, (64, 3)).astype(np.int32)
   rank, lists = ranking.ranks_and_lists(
-    jnp.asarray(scores), jnp.asarray(target), jnp.asarray(seen), protocol, 4
+    rows_of(scores),
+    jnp.asarray(target)[:, None],
+    jnp.asarray(seen),
+    protocol,
+    4,
   )
   for r, row, t in zip(
-    rank.tolist(), lists.tolist(), target.tolist(), strict=True
+    rank[:, 0].tolist(), lists.tolist(), target.tolist(), strict=True
   ):
     assert (r <= 4) == (t >= 0 and t in row)
     if r <= 4:
@@ -124,15 +129,15 @@ def test_rank_and_list_agree(protocol):
 
 def test_relevant_ranks():
   scores = jnp.array([[1.0, 4.0, 2.0, 4.0], [0.0, 0.0, 0.0, 0.0]])
-  relevant = jnp.array([[3, 0, -1], [2, -1, -1]])
-  got = ranking.relevant_ranks(scores, relevant)
+  relevant = np.array([[3, 0, -1], [2, -1, -1]])
+  got = ranking.relevant_ranks(rows_of(scores), relevant)
   assert got.tolist() == [[2, 4, 0], [3, 0, 0]]
 
 
 def test_sorts_nothing():
   arguments = (
-    jnp.zeros((2, 5)),
-    jnp.zeros(2, jnp.int32),
+    rows_of(jnp.zeros((2, 5))),
+    jnp.zeros((2, 1), jnp.int32),
     jnp.zeros((2, 1), jnp.int32),
     protocols.STRICT,
   )

@@ -154,7 +154,7 @@ def test_a_question_about_the_next_is_one_about_a_hidden_last(made):
       .at[0, -1]
       .set(int(asked["moment_hour"][row, asked["last"][row]])),
     }
-    query = network(by_hand, ready[1])["items"]
+    query = network(by_hand, ready.vectors_CD)["items"]
     wanted_C = query.query_BTD[0, -1] @ query.vectors_CD.T + query.bias_C
     np.testing.assert_allclose(scores[row], wanted_C, rtol=1e-4, atol=1e-5)
 

@@ -197,13 +197,20 @@ class RankingDecoder(nnx.Module):
         catalogues.
       noise: while training.
     """
-    return self.catalogue.entries(content, noise)
+    entries = self.catalogue.entries(content, noise)
+    if self.cosine:
+      return Entries(_unit(entries.vectors_CD), entries.bias_C)
+    return entries
+
+  def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    """What of each interest is multiplied with the vectors of entries."""
+    query_BTD = self.catalogue.ask(memory_BTD)
+    if self.cosine:
+      query_BTD = _unit(query_BTD)
+    return (query_BTD / self.temperature).astype(memory_BTD.dtype)
 
   def __call__(
     self, memory_BTD: Float[Array, "B T D"], entries: Entries
   ) -> Query:
-    query_BTD, vectors_CD = self.catalogue.ask(memory_BTD), entries.vectors_CD
-    if self.cosine:
-      query_BTD, vectors_CD = _unit(query_BTD), _unit(vectors_CD)
-    query_BTD = (query_BTD / self.temperature).astype(memory_BTD.dtype)
-    return Query(query_BTD, vectors_CD, entries.bias_C, self.interests)
+    query_BTD = self.ask(memory_BTD)
+    return Query(query_BTD, entries.vectors_CD, entries.bias_C, self.interests)

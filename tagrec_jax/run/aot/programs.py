@@ -16,9 +16,11 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Questions
 from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.data.questions import question_batches
-from tagrec_jax.decoding.topk import top_k
+from tagrec_jax.decoding.tiles import Scored, rows_of, top_k
+from tagrec_jax.evaluation.protocols import STRICT
+from tagrec_jax.evaluation.ranking import ranks_and_lists
 from tagrec_jax.run.aot.made_up import Arrays, Catalogue
-from tagrec_jax.run.measure import UNREAD
+from tagrec_jax.run.measure import UNREAD, Asker
 from tagrec_jax.sharding import place
 from tagrec_jax.tasks.task import Task
 from tagrec_jax.training.parallel import JitBackend
@@ -99,31 +101,39 @@ class Programs:
   def prepare(self) -> Program:
     """What of the catalogue is the same for every question."""
     return Program.of(
-      jax.jit(lambda arrays, params: self._asked(arrays).prepare(params)),
+      jax.jit(lambda arrays, params: self._asker(arrays).prepare(params)),
       self._arrays,
       self.state.answering,
     )
 
   def evaluate(self) -> Program:
-    """The scores of one batch of held-out questions."""
-    size = self._settings.evaluation.batch_people
+    """One batch of held-out questions: ranks and lists, or whole scores."""
+    settings = self._settings
+    size = settings.evaluation.batch_people
+    longest = max(settings.evaluation.cutoffs)
+
+    def ask(arrays: Arrays, ready: Any, batch: Any) -> Any:
+      answers = self._answers(arrays, ready, batch)
+      none = jax.numpy.full((size, 1), -1, np.int32)
+      return {
+        target: ranks_and_lists(rows, none, none, STRICT, longest)
+        if isinstance(rows, Scored)
+        else rows
+        for target, rows in answers.items()
+      }
+
     return Program.of(
-      jax.jit(
-        lambda arrays, ready, batch: self._asked(arrays).scores(ready, batch)
-      ),
-      self._arrays,
-      self._ready(),
-      self._question(size),
+      jax.jit(ask), self._arrays, self._ready(), self._question(size)
     )
 
   def serve(self) -> Program:
-    """Scores and the best of them for a few requests."""
+    """The best for a few requests."""
 
     def answer(arrays: Arrays, ready: Any, batch: Any) -> Any:
       none = jax.numpy.full((REQUESTS, 0), -1, np.int32)
-      scores = self._asked(arrays).scores(ready, batch)
+      answers = self._answers(arrays, ready, batch)
       return {
-        target: top_k(scores[target], LIST, none)
+        target: top_k(rows_of(answers[target]), LIST, none)
         for target in build.targets(self._settings)
       }
 
@@ -134,8 +144,13 @@ class Programs:
   def _model(self, dataset: Any) -> Task:
     return build.model(self._settings, dataset, self._catalogue.counts)
 
-  def _asked(self, arrays: Arrays) -> Task:
-    return self._model(self._catalogue.with_arrays(arrays))
+  def _answers(self, arrays: Arrays, ready: Any, batch: Any) -> Any:
+    asker = self._asker(arrays)
+    return asker.answers(ready, asker.ask(ready, batch))
+
+  def _asker(self, arrays: Arrays) -> Asker:
+    model = self._model(self._catalogue.with_arrays(arrays))
+    return Asker(model, self._mesh)
 
   def _backend(self, dataset: Any) -> JitBackend:
     recipe = build.recipe(self._settings, self._model(dataset))
@@ -173,8 +188,8 @@ class Programs:
         moment=settings.model.moment,
         person=settings.model.person,
       )
-    batch = next(batches)
-    return self._everywhere({k: v for k, v in batch.items() if k not in UNREAD})
+    batch = {k: v for k, v in next(batches).items() if k not in UNREAD}
+    return place.row_shapes(batch, self._mesh)
 
   def _everywhere(self, tree: Any) -> Any:
     return jax.tree.map(
