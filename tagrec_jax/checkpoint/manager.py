@@ -9,19 +9,17 @@ same move, backwards, begins a deletion.
 from __future__ import annotations
 
 import concurrent.futures
-import logging
 import os
 import pathlib
 import re
 import shutil
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from tagrec_jax.checkpoint import manifest, reader
+from tagrec_jax.checkpoint import manifest, quiet, reader
 from tagrec_jax.checkpoint.meta import (
   Identity,
   Meta,
@@ -58,7 +56,7 @@ class Checkpoints:
     cast: bool = False,
   ):
     self._folder = folder.absolute()
-    self._unfinished = self._folder / ".unfinished"
+    self._unfinished = self._folder / quiet.UNFINISHED
     self._keep = keep
     self._identity = identity
     self._allow_changes = allow_changes
@@ -71,9 +69,7 @@ class Checkpoints:
       for step in reader.list_steps(self._folder)
     }
     self._unread = set(self._scores)  # by this process: who knows their state
-    # It logs the trace of every error it also raises, and asyncio once more.
-    for name in ("absl", "asyncio"):
-      logging.getLogger(name).addFilter(_is_news)
+    quiet.once()
     self._saver = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
     self._thread = concurrent.futures.ThreadPoolExecutor(1)
     self._publishing: concurrent.futures.Future[None] | None = None
@@ -274,11 +270,3 @@ class Checkpoints:
         f" {newest}: {fault}",
         fix="repair it, or begin anew in another --workdir",
       )
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-  if record.levelno != logging.ERROR:
-    return True
-  trace = record.exc_info[2] if record.exc_info else None
-  files = [frame.filename for frame in traceback.extract_tb(trace)]
-  return not any("orbax" in path for path in (record.pathname, *files))

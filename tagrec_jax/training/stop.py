@@ -44,8 +44,8 @@ def stop_on_signals() -> Iterator[Stop]:
     if stop.requested:
       say(f"{name}: ending at once; the last checkpoint is whole")
       os._exit(128 + number)
+    stop.requested = True  # first: a second signal may come while it is told
     say(f"{name}: saving at the end of this step; once more to end at once")
-    stop.requested = True
 
   if jax.process_count() > 1:
     yield stop

@@ -74,7 +74,9 @@ CASES = {
     f"{_END}the_end_is_measured",
     f"{_HERE}interrupts.py::test_a_command_ends_in_one_line",
   ),
-  4: _case("A second signal", f"{_KILL}a_second_signal_ends_at_once"),
+  4: _case(
+    "A second signal", f"{_KILL}killed_and_asked_to_stop_it_ends_the_same"
+  ),
   5: _case(
     "SIGTERM to the whole process group",
     f"{_KILL}all_processes_of_a_run_are_asked_at_once",

@@ -29,8 +29,6 @@ nothing lost, or end with one line that says what is wrong and an exit code (2:
 input or config, 3: somebody else works there, 4: numbers are not finite, 5:
 reading or writing failed). Lost counts trials in which a run ended otherwise:
 other numbers in the end, a checkpoint gone, a trace instead of a line, a hang.
-(On a full disk the library that writes arrays may print traces of its own
-before the line, which the suite cannot keep it from.)
 
 This page is written by the tests themselves; those that take seconds are in
 every run of the suite, the others are marked nightly:

@@ -2,6 +2,7 @@
 everything a step changes.
 
 small_run.py workdir steps [process port]: the latter for one of two processes.
+$HANGS_AT is a step whose batch never comes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def losses(params, batch, key, shard, rows):
 
 def batches(step, share):
   print(step, flush=True)
-  time.sleep(0.02)
+  time.sleep(1000 if str(step) == os.environ.get("HANGS_AT") else 0.02)
   random = np.random.default_rng(step)
   x = random.normal(size=(8, 64)).astype(np.float32)
   x = np.split(x, share[1])[share[0]]
