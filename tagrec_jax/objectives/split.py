@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import PartitionSpec
 
-from tagrec_jax.sharding.mesh import BATCH_AXES
-
-CATALOGUE_AXES = ("tensor",)
+from tagrec_jax.sharding.mesh import (
+  BATCH_AXES,
+  CATALOGUE_AXES,
+  shared_axes,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Split:
     array that lies otherwise is moved: the result is the same.
     """
     mesh = jax.typeof(queries_BTD).sharding.mesh
-    free = {name: size for name, size in _auto(mesh).items() if size > 1}
+    free = {name: size for name, size in shared_axes(mesh).items() if size > 1}
 
     def chosen(names: tuple[str, ...], length: int) -> tuple[str, ...]:
       axes = tuple(name for name in names if name in free)
@@ -57,7 +59,7 @@ class Split:
   @property
   def uncut(self) -> tuple[str, ...]:
     """Axes along which devices hold the same."""
-    cut, sizes = self.batch + self.catalogue, _auto(self.mesh)
+    cut, sizes = self.batch + self.catalogue, shared_axes(self.mesh)
     return tuple(n for n, size in sizes.items() if size > 1 and n not in cut)
 
   def parts(self, axes: tuple[str, ...]) -> int:
@@ -85,7 +87,7 @@ class Split:
       in_specs=tuple(specs[letter] for letter in inputs),
       out_specs=tuple(specs[letter] for letter in outputs),
       # Axes of one device too: a kernel must have none left to XLA.
-      axis_names=set(_auto(self.mesh)) - set(self.uncut),
+      axis_names=set(shared_axes(self.mesh)) - set(self.uncut),
       check_vma=False,  # nothing is differentiated through the map
     )
 
@@ -94,14 +96,3 @@ class Split:
 
   def sum_over_catalogue(self, x: Any) -> Any:
     return jax.lax.psum(x, self.catalogue) if self.catalogue else x
-
-
-def _auto(mesh: Any) -> dict[str, int]:
-  """Axis → size, of those that the caller does not map over itself."""
-  return {
-    name: size
-    for name, size, kind in zip(
-      mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True
-    )
-    if kind == AxisType.Auto
-  }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax.experimental import mesh_utils
@@ -17,6 +18,24 @@ model and split the batch. tensor: devices split the work inside a layer."""
 
 BATCH_AXES = ("data", "fsdp")
 """The axes that split the rows of a batch."""
+
+CATALOGUE_AXES = ("tensor",)
+"""The axes that split products, tags and their vectors."""
+
+
+def shared_axes(mesh: Any) -> dict[str, int]:
+  """Axis → size of those that XLA cuts arrays along: no caller maps over them.
+
+  Args:
+    mesh: of an array, `jax.typeof(x).sharding.mesh`.
+  """
+  return {
+    name: size
+    for name, size, kind in zip(
+      mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True
+    )
+    if kind == AxisType.Auto
+  }
 
 
 def make_mesh(

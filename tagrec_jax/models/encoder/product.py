@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from tagrec_jax.core.settings import ModelSettings
@@ -16,6 +19,7 @@ from tagrec_jax.layers import param
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.tokens import Tokens
 from tagrec_jax.models.encoder.fusion import SumFusion, TransformerFusion
+from tagrec_jax.sharding.mesh import CATALOGUE_AXES, shared_axes
 
 MakeEncoder = Callable[..., nnx.Module]
 """(feature, settings, rngs) → a module: (values [N, ...], noise) → `Tokens`."""
@@ -81,7 +85,10 @@ class ProductEncoder(nnx.Module):
       inputs[ID] = jnp.pad(rows_CD, new), jnp.arange(size) < len(rows_CD)
     if noise is not None or not self.names:
       return self._encode(inputs, noise)
-    return _in_parts(lambda part: self._encode(part, None), inputs)
+    spread = _Spread.of(self, len(jax.tree.leaves(inputs)[0]))
+    for module in (*self.content, self.fusion):
+      spread.gather(module)
+    return _in_parts(lambda part: self._encode(part, None), inputs, spread)
 
   def memory(
     self, product: Mapping[str, Array], noise: Noise | None = None
@@ -126,18 +133,78 @@ def _missing_at_times(feature: Tokens, rate: float, noise: Noise) -> Tokens:
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Spread:
+  """How devices share the products of a catalogue.
+
+  Attributes:
+    mesh: where the arrays lie.
+    axes: of the mesh, along which products are cut; () where they are not.
+    share: products of each device.
+  """
+
+  mesh: Any
+  axes: tuple[str, ...]
+  share: int
+
+  @classmethod
+  def of(cls, module: nnx.Module, size: int) -> _Spread:
+    mesh = jax.typeof(jax.tree.leaves(nnx.state(module))[0]).sharding.mesh
+    known = shared_axes(mesh)
+    axes = tuple(name for name in CATALOGUE_AXES if known.get(name, 1) > 1)
+    parts = math.prod(known[name] for name in axes)
+    if size % parts:
+      return cls(mesh, (), size)
+    return cls(mesh, axes, size // parts)
+
+  def put(self, x: Array, dimension: int) -> Array:
+    """The array, one of its dimensions cut along the axes."""
+    if not self.axes:
+      return x
+    spec: list[Any] = [PartitionSpec.UNCONSTRAINED] * x.ndim
+    spec[dimension] = self.axes
+    where = NamedSharding(self.mesh, PartitionSpec(*spec))
+    return jax.lax.with_sharding_constraint(x, where)
+
+  def gather(self, module: nnx.Module) -> None:
+    """Makes each device hold the whole module, unless that is too much.
+
+    It is read for every part of the products: devices talk once, not each time.
+    Too much is a table with more rows than a device has products.
+    """
+    leaves = jax.tree.leaves(nnx.state(module, nnx.Param))
+    if not self.axes or any(len(x) > self.share for x in leaves if x.ndim):
+      return
+    whole = NamedSharding(self.mesh, PartitionSpec())
+    for _, variable in nnx.iter_graph(module):
+      if isinstance(variable, nnx.Param):
+        x = jax.lax.with_sharding_constraint(variable[...], whole)
+        variable[...] = x
+
+
 def _in_parts(
-  encode: Callable[[Any], Array], inputs: Any
+  encode: Callable[[Any], Array], inputs: Any, spread: _Spread
 ) -> Float[Array, "C D"]:
-  """Encodes CHUNK products at a time: their tokens need much more memory."""
-  size = len(jax.tree.leaves(inputs)[0])
-  if size <= CHUNK:
+  """Encodes CHUNK products at a time: their tokens need much more memory.
+
+  Devices that share the catalogue each encode their own share, CHUNK products
+  at a time. A part of neighbours would be one device's, to be sent to all.
+  """
+  size, share = len(jax.tree.leaves(inputs)[0]), spread.share
+  devices, parts = size // share, -(-share // CHUNK)
+  if parts == 1:
     return encode(inputs)
-  parts = -(-size // CHUNK)
 
   def split(x: Array) -> Array:
-    fill = [(0, parts * CHUNK - size)] + [(0, 0)] * (x.ndim - 1)
-    return jnp.pad(x, fill).reshape(parts, CHUNK, *x.shape[1:])
+    x = spread.put(x.reshape(devices, share, *x.shape[1:]), 0)
+    fill = [(0, 0), (0, parts * CHUNK - share)] + [(0, 0)] * (x.ndim - 2)
+    x = jnp.pad(x, fill).reshape(devices, parts, CHUNK, *x.shape[2:])
+    return spread.put(jnp.moveaxis(x, 1, 0), 1)
 
-  vectors = jax.lax.map(encode, jax.tree.map(split, inputs))
-  return vectors.reshape(parts * CHUNK, -1)[:size]
+  def one(part: Any) -> Array:
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), part)
+    return spread.put(encode(flat).reshape(devices, CHUNK, -1), 0)
+
+  vectors = spread.put(jax.lax.map(one, jax.tree.map(split, inputs)), 1)
+  vectors = jnp.moveaxis(vectors, 0, 1).reshape(devices, parts * CHUNK, -1)
+  return spread.put(vectors[:, :share].reshape(size, -1), 0)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.data.spec import Feature, Kind, Part, Spec
@@ -25,6 +26,7 @@ from tagrec_jax.models.encoder.plain import (
 from tagrec_jax.models.encoder.product import ProductEncoder
 from tagrec_jax.models.encoder.text import TransformerText
 from tagrec_jax.models.encoder.vector import VectorMap
+from tagrec_jax.run.aot import hlo
 from tests.models.encoder.made import model_settings, rngs
 
 TRAINED, NEW = 5, 3
@@ -173,6 +175,31 @@ def test_in_parts_as_at_once(fusion, monkeypatch):
   np.testing.assert_allclose(
     Encoder(fusion=fusion).vectors(content()), at_once, atol=1e-5
   )
+
+
+def test_devices_encode_their_own_products(monkeypatch):
+  """As one device does; they talk before the loop over parts, never in it."""
+  encoder = Encoder(product=("id", "parts"))
+  product = jax.tree.map(lambda x: jnp.concatenate([x] * 16), content())
+  wanted = encoder.vectors(product)
+  monkeypatch.setattr(product_lib, "CHUNK", 16)
+  mesh = jax.make_mesh(
+    (2, 2), ("fsdp", "tensor"), axis_types=(AxisType.Auto,) * 2
+  )
+
+  def put(x):
+    split = zip(x.shape, ("tensor", "fsdp"), strict=False)
+    names = (name if size % 2 == 0 else None for size, name in split)
+    return jax.device_put(x, NamedSharding(mesh, PartitionSpec(*names)))
+
+  params = jax.tree.map(put, encoder.params)
+  run = jax.jit(lambda params, product: encoder.of(params).vectors(product))
+  compiled = run.lower(params, product).compile()
+  found = compiled(params, product)
+  np.testing.assert_allclose(found, wanted, atol=1e-5)
+  assert found.sharding.spec[0] == "tensor"
+  talks = hlo.collectives(compiled.as_text(), dict(mesh.shape))
+  assert {talk.times for talk in talks} == {1}
 
 
 def test_modality_dropout_takes_features_off_products():
