@@ -52,14 +52,29 @@ def of(values: np.ndarray, axes: Axes) -> nnx.Param:
   return nnx.Param(jnp.asarray(values, jnp.float32), axes=axes)
 
 
+class LayerNorm(nnx.LayerNorm):
+  """Computed in float32, as are the sums over all tokens of its gradients.
+
+  Args:
+    answer_dtype: of what it gives.
+  """
+
+  def __init__(self, *args: Any, answer_dtype: Any, **kwargs: Any):
+    super().__init__(*args, dtype=jnp.float32, **kwargs)
+    self.answer_dtype = jnp.dtype(answer_dtype)
+
+  def __call__(self, x: Any, *, mask: Any = None) -> Any:
+    return super().__call__(x, mask=mask).astype(self.answer_dtype)
+
+
 def layer_norm(
   width: int, rngs: nnx.Rngs, *, dtype: Any, epsilon: float = 1e-6
-) -> nnx.LayerNorm:
+) -> LayerNorm:
   """Layer normalisation; its scale and bias are small and never split."""
-  return nnx.LayerNorm(
+  return LayerNorm(
     width,
     epsilon=epsilon,
-    dtype=dtype,
+    answer_dtype=dtype,
     scale_metadata={"axes": (None,)},
     bias_metadata={"axes": (None,)},
     rngs=rngs,

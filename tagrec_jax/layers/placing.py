@@ -91,15 +91,17 @@ def put_in_place(module: nnx.Module) -> None:
   """Places all parameters but those that layers place when they use them.
 
   These are weights of linear maps, narrowed first, and what a loop over layers
-  takes one by one.
+  takes one by one. Gradients of tables are made whole: a sum of vectors to the
+  place of each token, cut along the vectors, would move all tokens.
   """
-  if current() is ANYWHERE:
+  place = current()
+  if place is ANYWHERE:
     return
   for _, variable in nnx.iter_graph(module):
     if isinstance(variable, nnx.Param) and not isinstance(variable, Weight):
       axes = variable.get_metadata()["axes"]
       if "layers" not in axes:
-        variable[...] = placed(variable[...], axes)
+        variable[...] = place.used(variable[...], axes)
 
 
 def stored_gradient(x: Array, axes: Axes) -> Array:
