@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> None:
   """Prints the tables and keeps the reports."""
   del argv
   versions.check()
+  command.join()
   from tagrec_jax.run.evaluate import evaluate
 
   evaluate(

@@ -4,7 +4,7 @@ Run: python -m experiments.score --workdir=runs/quickstart --output=lists
 
 The folder gets a file for each --shard_people people and, when all are there,
 manifest.json. The same command goes on where it was stopped or killed. Several
-processes, see README.md, divide the files among them.
+processes, see docs/launch.md, divide the files among them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> None:
   """Writes what is missing."""
   del argv
   versions.check()
+  command.join()
   from tagrec_jax.run.score import score
 
   score(

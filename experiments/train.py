@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> None:
   del argv
   versions.check()
   settings = command.settings(_CONFIG)
+  command.join()
   from tagrec_jax.run.train import train
 
   train(

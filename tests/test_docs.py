@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = [
   "README.md",
   "CONTRIBUTING.md",
+  "docs/launch.md",
   "docs/performance.md",
   "docs/products.md",
   "docs/interest.md",
@@ -42,6 +43,11 @@ EXAMPLES = {
   "tagrec_jax/models/encoder/mean.py",
   "tests/models/encoder/test_mean.py",
 }
+
+
+COMMAND = re.compile(r"python -m experiments\.(\w+)([^`'&]*)")
+FLAG = re.compile(r"--(\w+)")
+DEFINED = re.compile(r"DEFINE_\w+\(\s*\"(\w+)\"")
 
 
 def text_of(name: str) -> str:
@@ -89,3 +95,27 @@ def test_what_the_readme_promises_is_run(command):
 
   assert command in words("README.md")
   assert command in words(".ci/run")
+
+
+def unknown_flags(text: str) -> set[str]:
+  """Flags of commands in a text that the commands do not have."""
+  unknown = set()
+  for name, words in COMMAND.findall(text.replace("\\\n", " ")):
+    sources = [f"experiments/{name}.py", "experiments/command.py"]
+    known = {
+      flag
+      for source in sources
+      for flag in DEFINED.findall((ROOT / source).read_text())
+    } | {"config", "help"}
+    unknown |= set(FLAG.findall(words.partition("\n")[0])) - known
+  return unknown
+
+
+def test_unknown_flags_sees():
+  text = "python -m experiments.train --no --config=x \\\n --workdir=x --nil"
+  assert unknown_flags(text) == {"no", "nil"}
+
+
+@documents
+def test_commands_of_documents_have_their_flags(name):
+  assert not unknown_flags(text_of(name))

@@ -1,4 +1,4 @@
-"""Settings of this process that make a command quicker."""
+"""This process: what makes it quicker, and which others it works with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,79 @@ import pathlib
 import sys
 
 from tagrec_jax.core import paths
+from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import warn
 
 MAX_PROGRAM_BYTES = 2**30
 MIN_COMPILE_SECONDS = 0.1
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
+
+
+HEARTBEAT_SECONDS = 30
+"""After which a process that is silent ends all others."""
+
+
+def join(processes: str, process: int | None, coordinator: str) -> int:
+  """Makes this process one of several that share a job, before JAX starts.
+
+  Args:
+    processes: how many there are; 'auto': what JAX finds out on a TPU slice, in
+      SLURM, Open MPI or Kubernetes; '': that where the environment says that
+      there are several, and one elsewhere.
+    process: which of them this is, from 0.
+    coordinator: host:port of the first, the same for all.
+
+  Returns:
+    Which of them this is. The first one writes and tells.
+
+  Raises:
+    UserError: if they cannot be found, or do not all come.
+  """
+  if not processes and _alone():
+    if process is None and not coordinator:
+      return 0
+    processes = "none"
+  known = None if processes in ("", "auto") else processes
+  if known and (
+    not known.isdecimal() or process is None or ":" not in coordinator
+  ):
+    raise UserError(
+      "flags",
+      f"found --processes={known} --process={process}"
+      f" --coordinator={coordinator}",
+      "all three, or --processes=auto alone",
+      "use --processes=2 --process=0 --coordinator=HOST:1234 on the first host"
+      " and --process=1 on the second",
+    )
+  import jax
+
+  try:
+    jax.distributed.initialize(
+      coordinator or None,
+      int(known) if known else None,
+      process,
+      heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+    )
+  except (RuntimeError, ValueError) as error:
+    raise UserError(
+      "--processes",
+      f"they do not come together ({str(error).splitlines()[0][:200]})",
+      "all of them, each with a number of its own",
+      "start the same command on all hosts, or tell --processes, --process and"
+      " --coordinator",
+    ) from error
+  return jax.process_index()
+
+
+def _alone() -> bool:
+  """Whether the environment does not tell of several processes."""
+  return (
+    int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) == 1
+    and int(os.environ.get("OMPI_COMM_WORLD_SIZE", "1")) == 1
+    and "," not in os.environ.get("TPU_WORKER_HOSTNAMES", "")
+    and "MEGASCALE_COORDINATOR_ADDRESS" not in os.environ
+  )
 
 
 def prepare(cache_dir: str) -> None:

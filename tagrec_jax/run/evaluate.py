@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import jax
 from rich.console import Console
 
 from tagrec_jax import build
@@ -111,7 +112,8 @@ def _show_gains(
     gains = moments.gains(models[OURS], shuffled, samples, settings.seed)
     console.print(moments.table(gains, SHOWN[target]))
     told = {measure: dataclasses.asdict(g) for measure, g in gains.items()}
-    files.write_json(folder / f"{name}-{target}-moments.json", told)
+    if not jax.process_index():
+      files.write_json(folder / f"{name}-{target}-moments.json", told)
 
 
 def show(
@@ -138,11 +140,13 @@ def save(
   split: str,
   protocol: str,
 ) -> None:
-  """One JSON file for each target and model, with its passport.
+  """One JSON file for each target and model; of several processes, by one.
 
   Raises:
     StorageError: if they cannot be written.
   """
+  if jax.process_index():
+    return
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from tagrec_jax import build
@@ -246,6 +247,8 @@ def _report(
     evaluating.show(console, settings, reports[split], split)
     evaluating.save(folder.evaluation, reports[split], split, protocol)
   console.print(examples.table(settings, dataset, scores))
+  if jax.process_index():
+    return reports
   try:
     plot_curves(folder.metrics, folder.curves, settings.train.watch)
     console.print(f"Learning curve: {folder.curves}")
