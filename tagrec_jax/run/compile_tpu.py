@@ -25,6 +25,7 @@ from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.run.aot import report
 from tagrec_jax.run.aot.chips import chip_of
+from tagrec_jax.run.aot.roofline import ASSUMPTIONS
 
 STEPS = ("train", "prepare", "evaluate", "serve")
 """As in `aot.programs`, which starts JAX and so is not imported here."""
@@ -100,6 +101,9 @@ def compile_tpu(
   console = Console()
   for table in report.tables(about):
     console.print(table)
+  say("modelled times assume:")
+  for assumption in ASSUMPTIONS:
+    say(f"- {assumption}")
   say(f"everything: {folder / name}.md and .json")
   return found
 

@@ -20,6 +20,7 @@ from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.run import compile_tpu
 from tagrec_jax.run.aot import child, chips, flops, hlo, made_up, programs
 from tagrec_jax.run.aot import report as reports
+from tagrec_jax.run.aot import summary as summary_page
 from tagrec_jax.run.aot.roofline import Roofline
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -216,6 +217,88 @@ def test_a_program_that_failed_is_shown():
   assert len(reports.tables(about)) == 1
 
 
+def row(name, size, axes=("embed",), split=(None,)):
+  return {
+    "name": name,
+    "axes": list(axes),
+    "shape": [size],
+    "split": list(split),
+    "shape_on_device": [size],
+    "size": size,
+    "bytes_on_device": 4 * size,
+  }
+
+
+def test_layers_that_lie_alike_are_one_row():
+  rows = [row(f"history.blocks.{n}.norm.scale", 256) for n in range(3)]
+  rows += [row("history.norm.scale", 256), row("history.blocks.3.norm", 7)]
+  table = reports._parameters(rows)
+  assert [cells[0] for cells in table.cells] == [
+    "3 x history.blocks.N.norm.scale",
+    "history.norm.scale",
+    "history.blocks.3.norm",
+  ]
+  assert [cells[-1] for cells in table.cells] == [
+    "3.00 KiB",
+    "1.00 KiB",
+    "0.03 KiB",
+  ]
+
+
+def about(topology, mesh, exchange, peak=2**30):
+  return {
+    "config": "toy",
+    "topology": topology,
+    "parameters": [row("net", 2 * 10**6), row("t", 10**9, ("products",))],
+    "programs": [
+      {
+        "step": "train",
+        "mesh": mesh,
+        "catalogue": "made up: 9 products, 5 tags, at most 8 of a product",
+        "batch": {"rows": 4, "length": 256},
+        "chip": {"hbm": 2**31},
+        "memory": {"peak": peak},
+        "collectives": [
+          {"kind": "all-gather", "axes": "fsdp", "times": 3, "sent": 2.0**20}
+        ],
+        "modelled": {
+          "compute": 0.001,
+          "memory": 0.002,
+          "exchange": exchange,
+          "bound": "memory",
+          "least": max(0.002, exchange),
+          "most": 0.003 + exchange,
+        },
+      }
+    ],
+  }
+
+
+def test_reports_become_one_page(tmp_path):
+  (tmp_path / "weak").mkdir()
+  for place, report in {
+    "big": about("v5e:4x4", {"fsdp": 16}, 0.001, 3 * 2**30),
+    "weak/b": about("v5e:4x4", {"fsdp": 4, "tensor": 4}, 0.002),
+    "weak/a": about("v5e:2x2", {"fsdp": 4, "tensor": 1}, 0.001),
+  }.items():
+    (tmp_path / f"{place}.json").write_text(json.dumps(report))
+  told = summary_page.write(str(tmp_path))
+  assert told == (tmp_path / "README.md").read_text()
+  assert (
+    "| [toy](toy-v5e-4x4.md), train | v5e:4x4 | 16 | 2.0 M | 1.0 B |"
+    " 9 products, 5 tags | 3.00 GiB | does not fit: 1.00 GiB too much |"
+  ) in told
+  # 4 milliseconds become 5; nothing was hidden behind memory.
+  assert "| v5e:2x2 | 4 | fsdp 4 | 256 |" in told
+  assert "| 1.00 MiB | 3 | 100% | 80% |" in told
+  assert "| all-gather over fsdp | 1.00 MiB | 1.00 MiB |" in told
+
+
+def test_a_folder_without_reports_is_told(tmp_path):
+  with pytest.raises(UserError, match="--folder: no report"):
+    summary_page.write(str(tmp_path))
+
+
 def test_every_step_can_be_asked_for():
   assert tuple(programs.NAMES) == compile_tpu.STEPS
 
@@ -279,6 +362,33 @@ def test_a_made_up_catalogue_stands_for_the_data_set(tmp_path):
   assert made["parameters"] == real["parameters"]
   assert made["flops"]["matmuls"] == real["flops"]["matmuls"] > 0
   assert made["memory"]["arguments"] == real["memory"]["arguments"]
+
+
+def test_posts_compile_with_their_data(tmp_path):
+  config = shop()
+  config.task = "tag_post"
+  config.data.cache_dir = str(tmp_path)
+  config.data.shop_people = 60
+  config.data.shop_items = 50
+  config.data.shop_posts = True
+  config.data.held_out_fraction = 0.1
+  config.model.product = ("id",)
+  config.optimizer.tables = "dense"
+  config.objective.items_weight = 0.0
+  config.objective.tags_weight = 1.0
+  found = child.examine(request(config, products=0))
+  assert found["flops"]["matmuls"] > 0
+  assert "the data set 'storefront'" in found["catalogue"]
+
+
+def test_posts_cannot_be_made_up():
+  config = shop()
+  config.task = "tag_post"
+  config.optimizer.tables = "dense"
+  config.objective.items_weight = 0.0
+  config.objective.tags_weight = 1.0
+  with pytest.raises(UserError, match="config.task: found 'tag_post'"):
+    child.examine(request(config))
 
 
 def test_a_hundred_million_products_take_no_memory():

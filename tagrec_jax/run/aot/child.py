@@ -57,6 +57,10 @@ def examine(request: dict[str, Any]) -> dict[str, Any]:
     "catalogue": catalogue.told,
     "mesh": dict(mesh.shape),
     "preset": settings.sharding.preset,
+    "batch": {
+      "rows": settings.pipeline.batch_rows,
+      "length": settings.pipeline.row_length,
+    },
     "chip": {"name": chip.name, "hbm": chip.hbm_bytes, "source": chip.source},
     "parameters": parameters(programs),
   }

@@ -32,19 +32,21 @@ class Chip:
   source: str
 
 
-# The memory, FLOPs and memory rates are those of Google's pages on system
-# architecture. A chip of v5e and v6e has 4 links (2 axes), one of v4 and v5p
-# has 6 (3 axes). Over all links, both ways together, they carry 400 (v5e), 800
-# (v6e), 600 (v4) and 1200 (v5p) GB a second; an axis has two of a chip's links,
-# so the chip sends half of `all / axes` along it.
-_PAGES = "https://cloud.google.com/tpu/docs/"
+# All numbers are those of Google's pages on system architecture, read in
+# November 2026; of the two ways some are written there (819 GB or 800 GiB a
+# second for v5e, 2765 GB or 2575 GiB for v5p) the first. A chip of v5e and v6e
+# has 4 links (2 axes), one of v4 and v5p has 6 (3 axes). Over all links, both
+# ways together, they carry 400 (v5e), 800 (v6e), 600 (v4) and 1200 (v5p) GB a
+# second; an axis has two of a chip's links, so the chip sends half of `all /
+# axes` along it.
+_PAGES = "https://docs.cloud.google.com/tpu/docs/"
 CHIPS = {
   chip.name: chip
   for chip in (
-    Chip("v4", 32 * GIB, 275e12, 1228e9, 100e9, _PAGES + "v4"),
+    Chip("v4", 32 * GIB, 275e12, 1200e9, 100e9, _PAGES + "v4"),
     Chip("v5e", 16 * GIB, 197e12, 819e9, 100e9, _PAGES + "v5e"),
     Chip("v5p", 95 * GIB, 459e12, 2765e9, 200e9, _PAGES + "v5p"),
-    Chip("v6e", 32 * GIB, 918e12, 1640e9, 200e9, _PAGES + "v6e"),
+    Chip("v6e", 32 * GIB, 918e12, 1638e9, 200e9, _PAGES + "v6e"),
   )
 }
 

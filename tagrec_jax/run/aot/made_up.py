@@ -91,6 +91,13 @@ def made_up(
   Raises:
     UserError: if the model reads what only a real data set can tell.
   """
+  if settings.task == "tag_post":
+    raise UserError(
+      "config.task",
+      "found 'tag_post' with a made-up catalogue, in which nobody gave a tag",
+      "'next_item' or 'tag_item'",
+      "leave --products out: then the data set of the config tells",
+    )
   if settings.model.memory_weight:
     raise UserError(
       "config.model.memory_weight",

@@ -14,6 +14,7 @@ from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import Settings
 from tagrec_jax.data.dataset import Questions
+from tagrec_jax.data.posts import post_question_batches, tagged
 from tagrec_jax.data.products import product_question_batches
 from tagrec_jax.data.questions import question_batches
 from tagrec_jax.decoding.tiles import Scored, rows_of, top_k
@@ -177,6 +178,19 @@ class Programs:
         features=settings.model.product,
         batch_products=size,
       )
+    elif settings.task == "tag_post":
+      posts = tagged(few, few.test)
+      before = few.assignments.posts[posts.events]
+      before -= few.assignments.offsets[posts.people]
+      longest = [np.argmax(before)]
+      batches = post_question_batches(
+        few,
+        Questions(posts.people[longest], posts.events[longest]),
+        settings.pipeline,
+        batch_people=size,
+        moment=settings.model.moment,
+        person=settings.model.person,
+      )
     else:
       starts = few.events.offsets[few.test.people]
       longest = [np.argmax(few.test.events - starts)]
@@ -210,7 +224,6 @@ NAMES: Mapping[str, Callable[[Programs], Program]] = {
 def _check(settings: Settings) -> None:
   """Raises UserError for what is not lowered here."""
   for key, found, wanted in (
-    ("task", settings.task, ("next_item", "tag_item")),
     ("model.decoder", settings.model.decoder, ("ranking",)),
     ("sharding.backend", settings.sharding.backend, ("jit",)),
   ):

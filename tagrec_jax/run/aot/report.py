@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def tables(about: Mapping[str, Any]) -> list[Table]:
 def markdown(about: Mapping[str, Any]) -> str:
   """The same for a file, with what it depends on."""
   first = _first(about)
-  lines = [
+  text = [
     f"# {about['config']} on {about['topology']}",
     "",
     _MADE,
@@ -75,19 +76,33 @@ def markdown(about: Mapping[str, Any]) -> str:
   if first:
     mesh = " x ".join(f"{n} {s}" for n, s in first["mesh"].items())
     chip = first["chip"]
-    lines += [
+    text += [
       "",
       f"Devices: {mesh}, preset '{first['preset']}'.",
       f"Catalogue: {first['catalogue']}.",
       f"Chip: {chip['name']}, {chip['hbm'] / GIB:.0f} GiB ({chip['source']}).",
     ]
   for rows in _all(about):
-    lines += ["", f"## {rows.title}", "", _line(rows.names)]
-    lines.append(_line(["---", *["---:"] * (len(rows.names) - 1)]))
-    lines += [_line(cells) for cells in rows.cells]
-  lines += ["", "## What the modelled times assume", ""]
-  lines += [f"- {assumption}." for assumption in ASSUMPTIONS]
-  return "\n".join(lines) + "\n"
+    text += ["", *lines(rows)]
+  text += ["", "## What the modelled times assume", ""]
+  text += [f"- {assumption}." for assumption in ASSUMPTIONS]
+  return "\n".join(text) + "\n"
+
+
+def lines(rows: Rows) -> list[str]:
+  """A table in Markdown."""
+  return [
+    f"## {rows.title}",
+    "",
+    _line(rows.names),
+    _line(["---", *["---:"] * (len(rows.names) - 1)]),
+    *(_line(cells) for cells in rows.cells),
+  ]
+
+
+def span(model: Mapping[str, float]) -> str:
+  """Modelled milliseconds, from perfect overlap to none."""
+  return f"{_ms(model['least'])} to {_ms(model['most'])}"
 
 
 def fits(program: Mapping[str, Any]) -> str:
@@ -161,7 +176,7 @@ def _work(programs: Sequence[Any]) -> Rows:
         _counts(flops["compiler"], flops["matmuls"]),
         bytes_(program["bytes_moved"]),
         *(_ms(model[part]) for part in ("compute", "memory", "exchange")),
-        f"{_ms(model['least'])} to {_ms(model['most'])}",
+        span(model),
         model["bound"],
       ]
     )
@@ -193,17 +208,28 @@ def _exchanges(programs: Sequence[Any]) -> Rows:
 def _parameters(rows: Sequence[Any]) -> Rows:
   cells = [
     [
-      row["name"],
+      name if times == 1 else f"{times} x {name}",
       " x ".join(f"{n} {a or '-'}" for n, a in _named(row)) or "scalar",
       " x ".join(_split(part) for part in row["split"]) or "whole",
       " x ".join(str(n) for n in row["shape_on_device"]),
-      bytes_(row["bytes_on_device"]),
+      bytes_(times * row["bytes_on_device"]),
     ]
-    for row in rows
+    for name, row, times in _joined(rows)
   ]
   total = sum(row["size"] for row in rows)
   names = ["parameter", "shape", "split over", "on a device", "size"]
   return Rows(f"Parameters: {total:,} numbers", names, cells)
+
+
+def _joined(rows: Sequence[Any]) -> list[tuple[str, Mapping[str, Any], int]]:
+  """Rows that differ in numbers of their names only, and how many they are."""
+  found: dict[str, tuple[str, Mapping[str, Any], int]] = {}
+  for row in rows:
+    name = re.sub(r"(?<=\.)\d+(?=\.)", "N", row["name"])
+    key = f"{name} {row['shape']} {row['split']}"
+    before = found.get(key)
+    found[key] = (name, row, before[2] + 1) if before else (row["name"], row, 1)
+  return list(found.values())
 
 
 def _named(row: Mapping[str, Any]) -> Iterator[tuple[int, str | None]]:
