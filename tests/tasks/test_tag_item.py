@@ -14,8 +14,10 @@ from tagrec_jax import build
 from tagrec_jax.checkpoint.manager import Checkpoints
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.trees import named_leaves
+from tagrec_jax.data.extend import extend
 from tagrec_jax.data.prepare import prepare
 from tagrec_jax.data.products import product_question_batches
+from tagrec_jax.data.records import Item
 from tagrec_jax.data.sources.storefront import Storefront
 from tagrec_jax.run.trained import identity
 from tagrec_jax.training.loop import train
@@ -192,15 +194,13 @@ def test_products_vote_unless_they_are_asked_about(dataset):
   rows, tags = dataset.test_items, dataset.product["tags"]
   asked = np.concatenate([dataset.valid_items, rows])
   batch = questions(dataset, settings, rows)
-  ask = jax.jit(
-    lambda task, p, b: task.scores(task.prepare(p), b)["tags"], static_argnums=0
-  )
+  params = jax.jit(build.model(settings, dataset).init)(jax.random.key(0))
 
   def answers(changed):
     product = dataset.product | {"tags": changed}
     task = build.model(settings, dataclasses.replace(dataset, product=product))
-    params = jax.jit(task.init)(jax.random.key(0))
-    return np.asarray(ask(task, params, batch))
+    ask = jax.jit(lambda p, b: task.scores(task.prepare(p), b)["tags"])
+    return np.asarray(ask(params, batch))
 
   found = answers(tags)
   held_out, trained = np.array(tags), np.array(tags)
@@ -210,3 +210,20 @@ def test_products_vote_unless_they_are_asked_about(dataset):
   np.testing.assert_array_equal(answers(held_out), found)
   assert (answers(trained)[:-1].argmax(1) == 1).all()
   assert not (found[:-1].argmax(1) == 1).all()
+
+
+def test_a_tag_that_came_with_an_added_product_is_found(dataset):
+  settings = make_settings(neighbours=1)
+  title = f"{dataset.titles[0]} {dataset.titles[1]}"
+  added = Item("later", title=title, tags=("percussion",))
+  extended = extend(dataset, [added], [])
+  row = extended.items.indices(["later"])
+  tag = extended.all_tags.indices(["percussion"])[0]
+  assert tag >= extended.spec.num_tags
+  task = build.model(settings, extended)
+  batch = questions(extended, settings, row)
+  params = jax.jit(task.init)(jax.random.key(0))
+  found = jax.jit(lambda p, b: task.scores(task.prepare(p), b)["tags"])(
+    params, batch
+  )
+  assert found[0].argmax() == tag
