@@ -221,6 +221,8 @@ def get_config() -> ml_collections.ConfigDict:
   sharding.preset = "data"  # a name of sharding/rules.py: which axes split
   sharding.data = -1  # devices along each mesh axis; -1: all that are left
   sharding.fsdp = 1
+  sharding.sequence = 1  # splits the positions of each row, for long ones: a
+  # transformer asked for the next product; divides pipeline.row_length
   sharding.tensor = 1
 
   checkpoint = config.checkpoint = ml_collections.ConfigDict()

@@ -7,7 +7,7 @@ import dataclasses
 from tagrec_jax import build
 
 
-def on(settings, backend, preset, data, fsdp, tensor):
+def on(settings, backend, preset, data, fsdp, tensor, sequence=1):
   """The settings, on other devices."""
   sharding = dataclasses.replace(
     settings.sharding,
@@ -16,6 +16,7 @@ def on(settings, backend, preset, data, fsdp, tensor):
     data=data,
     fsdp=fsdp,
     tensor=tensor,
+    sequence=sequence,
   )
   return dataclasses.replace(settings, sharding=sharding)
 

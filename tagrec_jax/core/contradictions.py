@@ -177,6 +177,31 @@ def check_roll_backs(settings: Settings) -> None:
     )
 
 
+def check_split_rows(settings: Settings) -> None:
+  """Rows can be split where attention alone looks from position to position.
+
+  Raises:
+    UserError: naming the first key that does not go with it.
+  """
+  parts, pipeline = settings.sharding.sequence, settings.pipeline
+  if parts == 1:
+    return
+  wanted = (
+    ("task", settings.task, "next_item"),
+    ("sharding.backend", settings.sharding.backend, "jit"),
+    ("model.history", settings.model.history, "transformer"),
+    ("model.decoder", settings.model.decoder, "ranking"),
+  )
+  _refuse(wanted, f"with config.sharding.sequence={parts}")
+  if pipeline.row_length % parts:
+    raise UserError(
+      "config.pipeline.row_length",
+      f"found {pipeline.row_length} with config.sharding.sequence={parts}",
+      f"a multiple of {parts}",
+      f"use {-(-pipeline.row_length // parts) * parts}",
+    )
+
+
 Wanted = tuple[tuple[str, Any, Any], ...]
 """(key, found, the only value that is read)."""
 

@@ -89,6 +89,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "max_roll_backs": 0,
   },
   "evaluation": {"approximate_recall": 0.0},
+  "sharding": {"sequence": 1},
 }
 """Section → key → the value of configs that lack it."""
 

@@ -21,6 +21,7 @@ from tagrec_jax.core.contradictions import (
   check_posts,
   check_roll_backs,
   check_sequence,
+  check_split_rows,
 )
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
@@ -190,6 +191,7 @@ class ShardingSettings:
   preset: str
   data: int = _key(-1)
   fsdp: int = _key(1)
+  sequence: int = _key(1)
   tensor: int = _key(1)
 
 
@@ -273,6 +275,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
   check_neighbours(settings)
   check_posts(settings)
   check_sequence(settings)
+  check_split_rows(settings)
   check_roll_backs(settings)
   _check_intervals(settings)
   return settings

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from tagrec_jax.layers.linear import Linear
+from tagrec_jax.layers.placing import spread
 from tagrec_jax.layers.positions import pick
 from tagrec_jax.layers.rotary import rotate
 
@@ -32,7 +33,12 @@ def packed_mask(segments_BS: Int[Array, "B S"]) -> Bool[Array, "B S S"]:
 
 
 class SelfAttention(nnx.Module):
-  """Multi-head attention (Vaswani et al. 2017, eq. 1)."""
+  """Multi-head attention (Vaswani et al. 2017, eq. 1).
+
+  Args:
+    of_rows: it reads rows of a batch, whose positions may lie on several
+      devices. Each then asks for its own, and is brought all keys and values.
+  """
 
   def __init__(
     self,
@@ -42,7 +48,9 @@ class SelfAttention(nnx.Module):
     *,
     rotary: bool,
     dtype: Any,
+    of_rows: bool = False,
   ):
+    self.of_rows = of_rows
     self.heads = heads
     self.rotary = rotary
     self.qkv = Linear(width, 3 * width, ("embed", "heads"), rngs, dtype=dtype)
@@ -67,6 +75,10 @@ class SelfAttention(nnx.Module):
     if self.rotary:
       q_BTNH = rotate(q_BTNH, positions_BS)
       k_BSNH = rotate(k_BSNH, positions_BS)
+    if self.of_rows:
+      q_BTNH = spread(q_BTNH, ("rows", "positions", "heads", None))
+      k_BSNH = spread(k_BSNH, ("rows", None, "heads", None))
+      v_BSNH = spread(v_BSNH, ("rows", None, "heads", None))
     q_BTNH, mask_BTS = pick(q_BTNH, asked_BT), pick(mask_BTS, asked_BT)
     scale = q_BTNH.shape[-1] ** -0.5
     logits_BNTS = jnp.einsum(
@@ -75,6 +87,8 @@ class SelfAttention(nnx.Module):
       k_BSNH,
       preferred_element_type=jnp.float32,
     )
+    if self.of_rows and asked_BT is None:
+      logits_BNTS = spread(logits_BNTS, ("rows", "heads", "positions", None))
     if bias_BNTS is not None:
       bias_BTSN = pick(jnp.moveaxis(bias_BNTS, 1, 3), asked_BT)
       logits_BNTS = logits_BNTS + jnp.moveaxis(bias_BTSN, 3, 1)

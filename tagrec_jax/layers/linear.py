@@ -59,11 +59,15 @@ class Linear(nnx.Module):
       None if self.bias is None else placed(self.bias[...], self.axes[1:])
     )
 
+    # Rows whose positions are split cannot be joined without gathering them.
+    joined = not current().splits_positions
+
     def apply(x: Float[Array, "*any D"]) -> Float[Array, "*any E"]:
-      y_NE = product(x.reshape(-1, x.shape[-1]).astype(self.dtype))
+      flat = x.reshape(-1, x.shape[-1]) if joined else x
+      y = product(flat.astype(self.dtype))
       if bias_E is not None:
-        y_NE = y_NE.astype(jnp.float32) + bias_E[None]
-      return y_NE.astype(self.dtype).reshape(*x.shape[:-1], -1)
+        y = y.astype(jnp.float32) + jnp.expand_dims(bias_E, range(y.ndim - 1))
+      return y.astype(self.dtype).reshape(*x.shape[:-1], -1)
 
     return apply
 
@@ -78,40 +82,41 @@ def _product(
   """
   if dtype == kernel_DE.dtype:
     whole_DE = placed(kernel_DE, axes)
-    return lambda x_ND: x_ND @ whole_DE
+    return lambda x: x @ whole_DE
   narrow_DE = jax.lax.stop_gradient(
     current().used(kernel_DE.astype(dtype), axes)
   )
   kernel_DE = stored_gradient(kernel_DE, axes)
-  return lambda x_ND: _narrow_product(x_ND, kernel_DE, narrow_DE)
+  return lambda x: _narrow_product(x, kernel_DE, narrow_DE)
 
 
 @jax.custom_vjp
 def _narrow_product(
-  x_ND: Float[Array, "N D"],
+  x: Float[Array, "*any D"],
   kernel_DE: Float[Array, "D E"],
   narrow_DE: Float[Array, "D E"],
-) -> Float[Array, "N E"]:
+) -> Float[Array, "*any E"]:
   """x times the narrow W; the gradient is that of the wide one."""
   del kernel_DE
-  return x_ND @ narrow_DE
+  return x @ narrow_DE
 
 
 def _forward(
-  x_ND: Array, kernel_DE: Array, narrow_DE: Array
+  x: Array, kernel_DE: Array, narrow_DE: Array
 ) -> tuple[Array, tuple[Array, Array]]:
   del kernel_DE
-  return x_ND @ narrow_DE, (x_ND, narrow_DE)
+  return x @ narrow_DE, (x, narrow_DE)
 
 
 def _backward(
-  kept: tuple[Array, Array], y_NE: Array
+  kept: tuple[Array, Array], y: Array
 ) -> tuple[Array, Array, Array]:
-  x_ND, narrow_DE = kept
+  x, narrow_DE = kept
+  tokens = tuple(range(x.ndim - 1))
   kernel_DE = jax.lax.dot_general(
-    x_ND, y_NE, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32
+    x, y, ((tokens, tokens), ((), ())), preferred_element_type=jnp.float32
   )
-  return y_NE @ narrow_DE.T, kernel_DE, jnp.zeros_like(narrow_DE)
+  return y @ narrow_DE.T, kernel_DE, jnp.zeros_like(narrow_DE)
 
 
 _narrow_product.defvjp(_forward, _backward)

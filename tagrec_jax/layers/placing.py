@@ -22,6 +22,11 @@ from tagrec_jax.layers.param import Axes, Weight
 class Place(Protocol):
   """Says where the devices keep an array; it is hashable."""
 
+  @property
+  def splits_positions(self) -> bool:
+    """Whether a row of a batch lies on several devices."""
+    ...
+
   def used(self, x: Array, axes: Axes) -> Array:
     """The array where layers compute with it."""
     ...
@@ -37,6 +42,8 @@ class Place(Protocol):
 
 class Anywhere:
   """Where nobody cares."""
+
+  splits_positions = False
 
   def used(self, x: Array, axes: Axes) -> Array:
     del axes
@@ -102,6 +109,12 @@ def put_in_place(module: nnx.Module) -> None:
       axes = variable.get_metadata()["axes"]
       if "layers" not in axes:
         variable[...] = place.used(variable[...], axes)
+
+
+def spread(x: Array, axes: Axes) -> Array:
+  """What belongs to positions of rows, where these lie on several devices."""
+  place = current()
+  return place.spread(x, axes) if place.splits_positions else x
 
 
 def stored_gradient(x: Array, axes: Axes) -> Array:

@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec
 from tagrec_jax.sharding.mesh import (
   BATCH_AXES,
   CATALOGUE_AXES,
+  POSITION_AXES,
   shared_axes,
 )
 
@@ -31,11 +32,13 @@ class Split:
     batch: mesh axes that share the rows of a batch; () also where the caller
       maps over devices itself.
     catalogue: mesh axes that share the catalogue.
+    positions: those that share the positions of each row.
   """
 
   mesh: Any
   batch: tuple[str, ...]
   catalogue: tuple[str, ...]
+  positions: tuple[str, ...] = ()
 
   @classmethod
   def of(cls, queries_BTD: jax.Array, vectors_CD: jax.Array) -> Split:
@@ -53,13 +56,15 @@ class Split:
       return axes if whole else ()
 
     batch = chosen(BATCH_AXES, queries_BTD.shape[0])
+    positions = chosen(POSITION_AXES, queries_BTD.shape[1])
     catalogue = chosen(CATALOGUE_AXES, vectors_CD.shape[0])
-    return cls(mesh, batch, catalogue)
+    return cls(mesh, batch, catalogue, positions)
 
   @property
   def uncut(self) -> tuple[str, ...]:
     """Axes along which devices hold the same."""
-    cut, sizes = self.batch + self.catalogue, shared_axes(self.mesh)
+    cut = self.batch + self.positions + self.catalogue
+    sizes = shared_axes(self.mesh)
     return tuple(n for n, size in sizes.items() if size > 1 and n not in cut)
 
   def parts(self, axes: tuple[str, ...]) -> int:
@@ -71,13 +76,14 @@ class Split:
 
     Args:
       function: must add up over devices itself.
-      inputs, outputs: one letter an array: B for one whose first axis is the
-        batch, C for the catalogue, and - for one that all devices share.
+      inputs, outputs: one letter an array: B for one whose first axes are rows
+        and positions, C for the catalogue, and - for one that all devices
+        share.
     """
-    if not self.batch + self.catalogue:
+    if not self.batch + self.positions + self.catalogue:
       return function
     specs = {
-      "B": PartitionSpec(self.batch),
+      "B": PartitionSpec(self.batch, self.positions),
       "C": PartitionSpec(self.catalogue),
       "-": PartitionSpec(),
     }
@@ -92,7 +98,8 @@ class Split:
     )
 
   def sum_over_batch(self, x: Any) -> Any:
-    return jax.lax.psum(x, self.batch) if self.batch else x
+    axes = self.batch + self.positions
+    return jax.lax.psum(x, axes) if axes else x
 
   def sum_over_catalogue(self, x: Any) -> Any:
     return jax.lax.psum(x, self.catalogue) if self.catalogue else x

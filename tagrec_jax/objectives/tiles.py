@@ -77,7 +77,8 @@ def total(
   """
   split = Split.of(queries_BTD, vectors_CD)
   local_rows = queries_BTD.shape[0] // split.parts(split.batch)
-  questions = local_rows * queries_BTD.shape[1]
+  positions = queries_BTD.shape[1] // split.parts(split.positions)
+  questions = local_rows * positions
   catalogue = vectors_CD.shape[0] // split.parts(split.catalogue)
   scored = queries_BTD, vectors_CD, bias_C
   wanted = max(tiling.questions, tiling.cache_bytes // (4 * catalogue))
@@ -111,7 +112,8 @@ def log_sums(
     _check_cut(split, len(queries_BTD), len(vectors_CD))
     return catalogue_tiles.log_sums(tiling.kernel, split, *scored)
   local_rows = queries_BTD.shape[0] // split.parts(split.batch)
-  questions = local_rows * queries_BTD.shape[1]
+  positions = queries_BTD.shape[1] // split.parts(split.positions)
+  questions = local_rows * positions
   catalogue = vectors_CD.shape[0] // split.parts(split.catalogue)
   part = max(tiling.entries, tiling.cache_bytes // (4 * questions))
   parts = catalogue_tiles.XlaTiles(min(part, catalogue))

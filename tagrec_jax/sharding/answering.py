@@ -31,5 +31,5 @@ def answering(
   try:
     return make_mesh(settings, devices), settings.preset
   except UserError:
-    plain = dataclasses.replace(settings, data=-1, fsdp=1, tensor=1)
+    plain = dataclasses.replace(settings, data=-1, fsdp=1, sequence=1, tensor=1)
     return make_mesh(plain, devices), "data"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.sharding.mesh import BATCH_AXES
+from tagrec_jax.sharding.rules import splits_positions
 
 
 def row_parts(mesh: Mesh) -> int:
@@ -75,11 +77,20 @@ def batch_shapes(
   Args:
     stacked: name → array [batches, rows, ...] of all hosts.
   """
-  sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
   return {
-    name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+    name: jax.ShapeDtypeStruct(
+      array.shape, array.dtype, sharding=_of_batches(array, mesh)
+    )
     for name, array in stacked.items()
   }
+
+
+def _of_batches(stacked: np.ndarray, mesh: Mesh) -> NamedSharding:
+  """Of an array [batches, rows, positions, ...], or one without positions."""
+  spec: list[Any] = [None, BATCH_AXES]
+  if splits_positions(mesh) and stacked.ndim > 2:
+    spec.append("sequence")
+  return NamedSharding(mesh, PartitionSpec(*spec))
 
 
 def place_batches(
@@ -95,13 +106,14 @@ def place_batches(
     name → global array [batches, rows · count, ...].
   """
   _, count = host_share(mesh)
-  sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
   placed = {}
   for name, local in stack(batches).items():
     number, rows, *rest = local.shape
     check_rows(rows * count, row_parts(mesh), steps)
     placed[name] = jax.make_array_from_process_local_data(
-      sharding, local, global_shape=(number, rows * count, *rest)
+      _of_batches(local, mesh),
+      local,
+      global_shape=(number, rows * count, *rest),
     )
   return placed
 

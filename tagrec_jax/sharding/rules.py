@@ -7,6 +7,7 @@ which name. Layers never know of meshes, and presets never of layers.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,11 +31,15 @@ _TENSOR: Rules = (
   ("heads", "tensor"),
   ("hidden", "tensor"),
 )
+_SEQUENCE: Rules = (("positions", "sequence"),)
 PRESETS: dict[str, Rules] = {
   "data": (),
   "fsdp": _FSDP,
   "tensor": _TENSOR,
+  "sequence": _SEQUENCE,
   "fsdp_tensor": _FSDP + _TENSOR,
+  "fsdp_sequence": _FSDP + _SEQUENCE,
+  "fsdp_tensor_sequence": _FSDP + _TENSOR + _SEQUENCE,
 }
 """name → ordered (logical axis, mesh axis); the first that matches is used."""
 
@@ -93,7 +98,7 @@ def spec_for(
     )
   spec: list[str | None] = [None] * len(shape)
   for logical, mesh_axis in rules_of(preset, mesh):
-    parts = mesh.shape[mesh_axis]
+    parts = mesh.shape.get(mesh_axis, 1)
     if logical not in axes or mesh_axis in spec or parts == 1:
       continue
     dimension = axes.index(logical)
@@ -150,12 +155,31 @@ class Places:
   def stored(self, x: Array, axes: tuple[str | None, ...]) -> Array:
     return self._put(x, spec_for(axes, x.shape, self.preset, self.mesh))
 
+  @property
+  def splits_positions(self) -> bool:
+    """Whether a row lies on several devices."""
+    return splits_positions(self.mesh)
+
   def spread(self, x: Array, axes: tuple[str | None, ...]) -> Array:
-    return self._put(x, [BATCH_AXES if a == "rows" else None for a in axes])
+    """What belongs to the questions of a batch, by 'rows' and 'positions'."""
+    put = {"rows": BATCH_AXES, **dict(rules_of(self.preset, self.mesh))}
+    spec: list[Any] = []
+    for name, size in zip(axes, x.shape, strict=True):
+      where = put.get(name or "", ())
+      where = (where,) if isinstance(where, str) else where
+      there = tuple(axis for axis in where if axis in self.mesh.shape)
+      parts = math.prod(self.mesh.shape[axis] for axis in there)
+      spec.append(None if size % parts else there)
+    return self._put(x, spec)
 
   def _put(self, x: Array, spec: Iterable[Any]) -> Array:
     place = NamedSharding(self.mesh, PartitionSpec(*spec))
     return jax.lax.with_sharding_constraint(x, place)
+
+
+def splits_positions(mesh: Mesh) -> bool:
+  """Whether a row of a batch lies on several devices."""
+  return mesh.shape.get("sequence", 1) > 1
 
 
 def _presets_with(mesh_axis: str) -> str:

@@ -167,7 +167,8 @@ def _cut(batch: Any, parts: int, place: Place) -> Any:
   """The rows of a batch in order: name → array [parts, rows, ...]."""
   return jax.tree.map(
     lambda x: place.spread(
-      x.reshape(parts, -1, *x.shape[1:]), (None, "rows", *[None] * (x.ndim - 1))
+      x.reshape(parts, -1, *x.shape[1:]),
+      (None, "rows", "positions", *[None] * x.ndim)[: x.ndim + 1],
     ),
     batch,
   )

@@ -90,3 +90,41 @@ def test_only_products_are_searched_for_approximately():
   assert build.settings(config.to_dict()).evaluation.approximate_recall == 0.9
   with pytest.raises(UserError, match="approximate_recall: found 0.9 with the"):
     posts(**{"evaluation.approximate_recall": 0.9})
+
+
+@pytest.mark.parametrize(
+  ("key", "value"), [("scan_layers", True), ("remat", "block")]
+)
+def test_how_layers_run_says_nothing_where_no_layer_is_a_block(key, value):
+  plain = {"model.decoder": "ranking", f"model.{key}": value}
+  settings(**plain)
+  settings(**plain, **{"model.history": "gru", "model.fusion": "transformer"})
+  with pytest.raises(UserError, match=f"config.model.{key}: found .*nothing"):
+    settings(**plain, **{"model.history": "gru"})
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    ("model.history", "gru"),
+    ("sharding.backend", "pmap"),
+    ("model.decoder", "sequence"),
+  ],
+)
+def test_rows_are_split_where_attention_alone_reads_them(key, value):
+  plain = {"model.decoder": "ranking", "sharding.sequence": 2}
+  assert settings(**plain).sharding.sequence == 2
+  with pytest.raises(UserError, match=f"config.{key}: found '{value}' with"):
+    settings(**{**plain, key: value})
+
+
+def test_rows_that_are_split_divide():
+  plain = {"model.decoder": "ranking", "sharding.sequence": 3}
+  with pytest.raises(UserError, match="row_length: found 256 .* use 258"):
+    settings(**plain)
+
+
+def test_pictures_are_not_read_in_a_loop():
+  plain = {"model.decoder": "ranking", "model.product": ("id", "image")}
+  with pytest.raises(UserError, match="accumulate_steps: found 2 .*45 times"):
+    settings(**plain, **{"train.accumulate_steps": 2})

@@ -14,7 +14,6 @@ from jax.sharding import AxisType
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.param import layer_norm
 from tagrec_jax.layers.placing import with_place
-from tagrec_jax.sharding.mesh import MESH_AXES
 from tagrec_jax.sharding.rules import Places
 
 AXES = ("embed", "hidden")
@@ -65,7 +64,8 @@ def test_weights_are_narrowed_before_devices_send_them(narrow):
   collectives in bfloat16 and widens them.
   """
   graph, params, x = narrow
-  mesh = jax.make_mesh((1, 8, 1), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+  names = "data", "fsdp", "tensor"
+  mesh = jax.make_mesh((1, 8, 1), names, axis_types=(AxisType.Auto,) * 3)
   loss = with_place(Places("fsdp", mesh), lambda p, x: square(graph, p, x))
   text = jax.jit(jax.grad(loss)).lower(params, x).as_text()
   placed = re.findall(

@@ -8,9 +8,14 @@ from tagrec_jax.core.settings import ShardingSettings
 from tagrec_jax.sharding.mesh import make_mesh
 
 
-def settings(data=-1, fsdp=1, tensor=1):
+def settings(data=-1, fsdp=1, tensor=1, sequence=1):
   return ShardingSettings(
-    backend="jit", preset="data", data=data, fsdp=fsdp, tensor=tensor
+    backend="jit",
+    sequence=sequence,
+    preset="data",
+    data=data,
+    fsdp=fsdp,
+    tensor=tensor,
   )
 
 
@@ -27,6 +32,12 @@ def test_every_device_is_used_once(sizes, shape):
   mesh = make_mesh(settings(*sizes))
   assert tuple(mesh.shape.values()) == shape
   assert {d.id for d in mesh.devices.flat} == set(range(8))
+
+
+def test_positions_have_an_axis_where_they_are_split():
+  mesh = make_mesh(settings(fsdp=2, tensor=2, sequence=2))
+  assert dict(mesh.shape) == {"data": 1, "fsdp": 2, "sequence": 2, "tensor": 2}
+  assert "sequence" not in make_mesh(settings()).shape
 
 
 def test_a_mesh_on_chosen_devices():

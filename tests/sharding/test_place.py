@@ -13,7 +13,7 @@ from tagrec_jax.sharding.place import host_share, place_batches
 def mesh():
   return make_mesh(
     ShardingSettings(
-      backend="jit", preset="fsdp_tensor", data=2, fsdp=2, tensor=2
+      backend="jit", sequence=1, preset="fsdp_tensor", data=2, fsdp=2, tensor=2
     )
   )
 
@@ -37,3 +37,19 @@ def test_one_process_makes_all_rows(mesh):
 def test_rows_that_do_not_divide(mesh, rows, fix):
   with pytest.raises(UserError, match=f"found {rows} rows on 4 .*{fix}"):
     place_batches([{"ids": np.zeros((rows, 2), np.int32)}], mesh)
+
+
+def test_positions_are_split_where_a_row_has_some():
+  mesh = make_mesh(
+    ShardingSettings(
+      backend="jit", preset="sequence", data=2, fsdp=1, sequence=4, tensor=1
+    )
+  )
+  ids = np.arange(32, dtype=np.int32).reshape(4, 8)
+  placed = place_batches([{"ids": ids, "last": ids[:, 0]}], mesh)
+  np.testing.assert_array_equal(placed["ids"][0], ids)
+  shapes = {
+    name: {s.data.shape for s in array.addressable_shards}
+    for name, array in placed.items()
+  }
+  assert shapes == {"ids": {(1, 2, 2)}, "last": {(1, 2)}}

@@ -96,7 +96,9 @@ def main(workdir, steps, process=None, port=None):
   )
   fsdp = jax.local_device_count()
   mesh = make_mesh(
-    ShardingSettings(backend="jit", preset="fsdp", data=-1, fsdp=fsdp, tensor=1)
+    ShardingSettings(
+      backend="jit", sequence=1, preset="fsdp", data=-1, fsdp=fsdp, tensor=1
+    )
   )
   backend = JitBackend(recipe, mesh, "fsdp")
   identity = Identity({}, {}, "data", (0, 0), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from tagrec_jax.training import optimizer as optimizers
 from tagrec_jax.training.parallel import JitBackend, PmapBackend
 from tagrec_jax.training.recipe import Recipe
 
-CATALOGUE, TAGS, WIDTH, HIDDEN, ROWS, LENGTH = 24, 6, 8, 16, 16, 5
+CATALOGUE, TAGS, WIDTH, HIDDEN, ROWS, LENGTH = 24, 6, 8, 16, 16, 8
 
 OPTIMIZER = OptimizerSettings(
   name="adamw",
@@ -114,15 +115,15 @@ def make_batch(step, seed=0):
 
 
 def make_backend(kind, recipe):
-  """kind: 'pmap', or preset:data,fsdp,tensor."""
+  """kind: 'pmap', or preset:data,fsdp,tensor[,sequence]."""
   if kind.startswith("pmap"):
     return PmapBackend(recipe, jax.devices()[: int(kind[4:] or 8)])
   preset, sizes = kind.split(":")
-  data, fsdp, tensor = map(int, sizes.split(","))
-  settings = ShardingSettings(
-    backend="jit", preset=preset, data=data, fsdp=fsdp, tensor=tensor
-  )
-  mesh = make_mesh(settings, jax.devices()[: data * fsdp * tensor])
+  names = "data", "fsdp", "tensor", "sequence"
+  counts = map(int, (sizes + ",1").split(",")[:4])
+  by_axis = dict(zip(names, counts, strict=True))
+  settings = ShardingSettings(backend="jit", preset=preset, **by_axis)
+  mesh = make_mesh(settings, jax.devices()[: math.prod(by_axis.values())])
   return JitBackend(recipe, mesh, preset)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 
 import jax
 import numpy as np
@@ -10,13 +12,26 @@ import pytest
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.trees import named_leaves
+from tagrec_jax.sharding.rules import PRESETS
 
-LAYOUTS = [
-  "data:8,1,1",
-  "fsdp:1,8,1",
-  "tensor:2,1,4",
-  "fsdp_tensor:2,2,2",
-  "pmap",
+
+def layout(preset, devices):
+  """The devices in twos over the axes that a preset is there for, then data."""
+  named = {axis for _, axis in PRESETS[preset]}
+  axes = [a for a in ("fsdp", "tensor", "sequence") if a in named]
+  sizes = {"data": 1, "fsdp": 1, "tensor": 1, "sequence": 1}
+  for axis in itertools.islice(
+    itertools.cycle([*axes, "data"]), devices.bit_length() - 1
+  ):
+    sizes[axis] *= 2
+  return f"{preset}:{','.join(map(str, sizes.values()))}"
+
+
+LAYOUTS = [*(layout(preset, 8) for preset in PRESETS), "pmap"]
+FEWER = [
+  pytest.param(layout(preset, devices), marks=pytest.mark.nightly)
+  for preset in PRESETS
+  for devices in (2, 4)
 ]
 
 
@@ -34,7 +49,7 @@ def wanted(tiny):
   return batches, run(tiny.backend("data:1,1,1"), batches)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [*LAYOUTS, *FEWER, "pmap2"])
 def test_layouts_agree_with_one_device(tiny, wanted, layout):
   batches, (state, reports) = wanted
   found_state, found_reports = run(tiny.backend(layout), batches)
@@ -46,7 +61,7 @@ def test_layouts_agree_with_one_device(tiny, wanted, layout):
   )
 
 
-@pytest.mark.parametrize("layout", ["data:1,1,1", *LAYOUTS])
+@pytest.mark.parametrize("layout", ["data:1,1,1", "fsdp_tensor:2,2,2", "pmap"])
 def test_steps_in_one_call_agree_with_calls_of_one(tiny, wanted, layout):
   batches, (state, reports) = wanted
   backend = tiny.backend(layout)
@@ -85,6 +100,15 @@ def test_parameters_and_moments_are_born_split(tiny):
   # params, ema, and Adam's two moments: [8, 16] over fsdp=2, tensor=2.
   assert len(parts) == 4
   assert set(parts.values()) == {(4, 8)}
+
+
+def test_no_device_ever_holds_a_whole_parameter_at_birth(tiny):
+  """Tables are [24, 8] and [8, 16]; here is what one device makes of them."""
+  backend = tiny.make_backend("fsdp_tensor:2,2,2", tiny.recipe())
+  text = backend._init.lower().compile().as_text()
+  shapes = set(re.findall(r"[fu]32\[([\d,]+)\]", text))
+  assert {"12,4", "4,8"} <= shapes
+  assert not {"24,8", "8,16", "16,8", "192", "128"} & shapes
 
 
 def test_factored_moments_are_kept_whole(tiny):

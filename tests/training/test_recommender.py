@@ -57,9 +57,14 @@ def wanted(made):
   "layout",
   [
     ("jit", "fsdp_tensor", 2, 2, 2),
+    ("jit", "fsdp_tensor_sequence", 1, 2, 2, 2),
     pytest.param(("pmap", "data", -1, 1, 1), marks=pytest.mark.nightly),
     pytest.param(("jit", "data", 8, 1, 1), marks=pytest.mark.nightly),
     pytest.param(("jit", "fsdp", 2, 4, 1), marks=pytest.mark.nightly),
+    pytest.param(("jit", "sequence", 2, 1, 1, 4), marks=pytest.mark.nightly),
+    pytest.param(
+      ("jit", "fsdp_sequence", 1, 4, 1, 2), marks=pytest.mark.nightly
+    ),
   ],
   ids=lambda layout: "-".join(map(str, layout)),
 )
@@ -71,7 +76,7 @@ def test_layouts_agree_with_one_device(made, wanted, layout):
     jax.device_get((state.params, reports)),
     jax.device_get((wanted[0].params, wanted[1])),
   )
-  if layout[1] == "fsdp_tensor":
+  if layout[1].startswith("fsdp_tensor"):
     split = [
       name
       for name, leaf in named_leaves(live.params).items()

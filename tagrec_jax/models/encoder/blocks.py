@@ -22,11 +22,16 @@ from tagrec_jax.layers.positions import pick
 class Block(nnx.Module):
   """Pre-norm: x + attention(norm(x)), then x + mlp(norm(x)).
 
+  Args:
+    of_rows: see `SelfAttention`.
+
   Attributes:
     sites: of noise that a call uses.
   """
 
-  def __init__(self, settings: ModelSettings, rngs: nnx.Rngs):
+  def __init__(
+    self, settings: ModelSettings, rngs: nnx.Rngs, *, of_rows: bool = False
+  ):
     width, dtype = settings.width, jnp.dtype(settings.compute_dtype)
     self.rate = settings.dropout
     self.sites = 2 if self.rate else 0
@@ -37,6 +42,7 @@ class Block(nnx.Module):
       rngs,
       rotary=settings.positions == "rotary",
       dtype=dtype,
+      of_rows=of_rows,
     )
     self.mlp_norm = param.layer_norm(width, rngs, dtype=dtype)
     self.mlp = MLP(
@@ -60,16 +66,21 @@ class Block(nnx.Module):
     return x_BTD + dropout(update, self.rate, noise)
 
 
+Make = Callable[[nnx.Rngs], Block]
+
+
 class Blocks(nnx.List[Block]):
   """Blocks one after another; the last one may answer for some positions.
 
   Args:
+    make: rngs → a block.
     count: how many.
+    remat: see configs/base.py.
   """
 
-  def __init__(self, settings: ModelSettings, count: int, rngs: nnx.Rngs):
-    super().__init__([Block(settings, rngs) for _ in range(count)])
-    self.remat = settings.remat
+  def __init__(self, make: Make, count: int, remat: str, rngs: nnx.Rngs):
+    super().__init__([make(rngs) for _ in range(count)])
+    self.remat = remat
 
   def __call__(
     self,
@@ -93,13 +104,16 @@ class StackedBlocks(nnx.Module):
 
   Their parameters are stacked, with a first axis 'layers'. The last block
   stands apart, as it may answer for some positions only.
+
+  Args:
+    make, count, remat: as for `Blocks`.
   """
 
-  def __init__(self, settings: ModelSettings, count: int, rngs: nnx.Rngs):
-    self.remat = settings.remat
+  def __init__(self, make: Make, count: int, remat: str, rngs: nnx.Rngs):
+    self.remat = remat
     self.turns = count - 1
-    self.stack = _stacked(settings, self.turns, rngs) if self.turns else None
-    self.last = Block(settings, rngs)
+    self.stack = _stacked(make, self.turns, rngs) if self.turns else None
+    self.last = make(rngs)
 
   def __call__(
     self,
@@ -129,22 +143,34 @@ class StackedBlocks(nnx.Module):
 
 
 def make_blocks(
-  settings: ModelSettings, count: int, rngs: nnx.Rngs
+  settings: ModelSettings,
+  count: int,
+  rngs: nnx.Rngs,
+  *,
+  of_rows: bool = False,
 ) -> Blocks | StackedBlocks:
-  """As many blocks as that, in a loop if the settings want it."""
+  """As many blocks as that, in a loop if the settings want it.
+
+  Args:
+    of_rows: see `SelfAttention`.
+  """
+
+  def make(rngs: nnx.Rngs) -> Block:
+    return Block(settings, rngs, of_rows=of_rows)
+
   kind = StackedBlocks if settings.scan_layers else Blocks
-  return kind(settings, count, rngs)
+  return kind(make, count, settings.remat, rngs)
 
 
-def _stacked(settings: ModelSettings, count: int, rngs: nnx.Rngs) -> Block:
+def _stacked(make: Make, count: int, rngs: nnx.Rngs) -> Block:
   """A block whose parameters are those of several, axis 'layers' first."""
   keys_L = jax.random.split(rngs.params(), count)
 
-  def make(key: Array) -> Block:
-    return Block(settings, nnx.Rngs(params=key))
+  def one(key: Array) -> Block:
+    return make(nnx.Rngs(params=key))
 
-  graph = nnx.graphdef(nnx.eval_shape(make, keys_L[0]))
-  params_L = jax.vmap(lambda key: nnx.state(make(key)))(keys_L)
+  graph = nnx.graphdef(nnx.eval_shape(one, keys_L[0]))
+  params_L = jax.vmap(lambda key: nnx.state(one(key)))(keys_L)
   block = nnx.merge(graph, params_L)
   for variable in jax.tree.leaves(
     nnx.state(block), is_leaf=lambda leaf: isinstance(leaf, nnx.Variable)

@@ -11,6 +11,7 @@ from tagrec_jax.layers import param
 from tagrec_jax.layers.attention import packed_causal_mask, packed_mask
 from tagrec_jax.layers.embed import lookup
 from tagrec_jax.layers.noise import Noise, dropout
+from tagrec_jax.layers.placing import spread
 from tagrec_jax.models.encoder.blocks import make_blocks
 
 
@@ -43,7 +44,7 @@ class TransformerHistory(nnx.Module):
       if settings.positions == "learned"
       else None
     )
-    self.blocks = make_blocks(settings, settings.layers, rngs)
+    self.blocks = make_blocks(settings, settings.layers, rngs, of_rows=True)
     self.norm = param.layer_norm(settings.width, rngs, dtype=self.dtype)
 
   def __call__(
@@ -68,7 +69,10 @@ class TransformerHistory(nnx.Module):
       x_BSD = x_BSD + lookup(self.positions[...], positions_BS)
     x_BSD = dropout(x_BSD.astype(self.dtype), self.rate, noise)
     mask = packed_mask if self.both_sides else packed_causal_mask
-    mask_BTS = mask(segments_BS)
+    # Where positions are split, each device asks for its own; the keys and
+    # values of a whole row are brought to it.
+    x_BSD = spread(x_BSD, ("rows", "positions", None))
+    mask_BTS = spread(mask(segments_BS), ("rows", "positions", None))
     x_BTD = self.blocks(
       x_BSD, mask_BTS, positions_BS, noise, asked_BT, bias_BNTS
     )

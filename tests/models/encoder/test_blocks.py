@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType
 
 from tagrec_jax.layers.noise import Noise
+from tagrec_jax.layers.placing import with_place
 from tagrec_jax.models.encoder.blocks import StackedBlocks
 from tagrec_jax.models.encoder.stack import TokenStack
 from tagrec_jax.models.encoder.transformer import TransformerHistory
+from tagrec_jax.sharding.rules import Places
 from tests.models.encoder.made import axes_fit, model_settings, rngs
 
 SEGMENTS = jnp.array([[1, 1, 1, 1, 2, 2, 0, 0]])
@@ -123,8 +127,8 @@ def test_tokens_of_a_stack_that_is_scanned_are_read_alike():
 
 
 @functools.cache
-def compiled(**changes):
-  """A training step's loss and gradient, for rows long enough to matter."""
+def compiled(place=None, **changes):
+  """A training step's gradient, for rows long enough to matter."""
   settings = model_settings(dropout=0.0, width=32, hidden=128, **changes)
   module = nnx.eval_shape(lambda: TransformerHistory(settings, 64, rngs()))
   graph, state = nnx.split(module, nnx.Param)
@@ -134,6 +138,8 @@ def compiled(**changes):
     y = nnx.merge(graph, params)(x, segments, positions, None)
     return (y.astype(jnp.float32) ** 2).sum()
 
+  if place is not None:
+    loss = with_place(place, loss)
   x = jax.ShapeDtypeStruct((4, 64, 32), jnp.float32)
   return jax.jit(jax.grad(loss)).lower(state, x, ints, ints).compile()
 
@@ -158,3 +164,18 @@ def test_the_less_is_kept_the_less_memory_a_step_needs():
   )
   assert block < 0.75 * dots, (none, dots, block)
   assert dots < 0.75 * none, (none, dots, block)
+
+
+def test_devices_that_split_rows_bring_each_other_keys_and_values_alone():
+  """Each has the scores of its own questions, 8 of 64 positions."""
+  names = "data", "fsdp", "sequence", "tensor"
+  mesh = jax.make_mesh((1, 1, 8, 1), names, axis_types=(AxisType.Auto,) * 4)
+  split = compiled(Places("sequence", mesh), layers=2)
+  text = split.as_text()
+  shapes = set(re.findall(r"f32\[([\d,]+)\]", text))
+  assert "4,2,8,64" in shapes
+  assert not {"4,2,64,64", "4,64,32", "4,64,128", "256,32", "256,128"} & shapes
+  talk = set(re.findall(r" (all-\w+|reduce-scatter|collective-\w+)\(", text))
+  assert talk <= {"all-gather", "all-reduce"}
+  whole = compiled(layers=2).memory_analysis().temp_size_in_bytes
+  assert split.memory_analysis().temp_size_in_bytes < whole / 4
