@@ -88,6 +88,7 @@ setuptools.setup(
     "test": TEST,
     "bench": BENCH,
     "pretrained": PRETRAINED,
+    "fuzz": ["atheris>=3,<4; platform_system == 'Linux'"],  # tests of a night
     "audio": ["soundfile>=0.13"],  # clips that are not WAV
     "tpu": ["jax[tpu]"],
     "tpu-compile": TPU_COMPILE,

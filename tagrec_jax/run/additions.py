@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 from tagrec_jax.core.errors import StorageError
+from tagrec_jax.core.files import write_text
 from tagrec_jax.data.records import Item, Tag
 
 _FILE = "additions.jsonl"
@@ -41,7 +42,7 @@ def write(folder: pathlib.Path, additions: Additions) -> None:
   ]
   text = "".join(json.dumps(value) + "\n" for value in values)
   try:
-    (folder / _FILE).write_text(text, encoding="ascii")
+    write_text(folder / _FILE, text)
   except OSError as error:
     raise StorageError(
       str(folder / _FILE), f"cannot be written ({error.strerror})"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections
 import io
 import os
+import pathlib
 import struct
 import zlib
 
@@ -172,6 +173,52 @@ def test_the_limit_is_checked_before_decoding(read, monkeypatch):
   monkeypatch.setattr(pictures, "MAX_PIXELS", 63)
   monkeypatch.setattr(ImageFile.ImageFile, "load", None)
   assert read(content) == "picture: too many pixels"
+
+
+def large(path, width: int, height: int) -> None:
+  """A whole white PNG, written row by row."""
+  packer = zlib.compressobj(1)
+  row = b"\0" + b"\xff" * width
+  packed = b"".join(packer.compress(row) for _ in range(height))
+  content = bomb(width, height).replace(b"\x08\x02", b"\x08\x00", 1)  # grey
+  header = content[16:29]
+  crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+  packed += packer.flush()
+  data = struct.pack(">I", len(packed)) + b"IDAT" + packed
+  data += struct.pack(">I", zlib.crc32(b"IDAT" + packed))
+  path.write_bytes(content[:29] + crc + data)
+
+
+def peak_bytes(call) -> int:
+  """How much the memory of this process rose meanwhile, at most."""
+
+  def told(name: str) -> int:
+    text = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(text.split(f"{name}:")[1].split()[0])
+
+  try:
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
+  except OSError:
+    pytest.skip("the peak of memory can be asked for on Linux only")
+  before = told("VmRSS")
+  call()
+  return told("VmHWM") - before
+
+
+@pytest.mark.parametrize(
+  ("size", "missing", "most"),
+  [
+    ((10_000, 10_000), True, 2**24),  # 100 megapixels: only its header is read
+    pytest.param((8192, 4096), False, 2**29, marks=pytest.mark.nightly),
+  ],
+)
+def test_memory_is_bounded(tmp_path, size, missing, most):
+  path = tmp_path / "large.png"
+  large(path, *size)
+  counts: collections.Counter[str] = collections.Counter()
+  rose = peak_bytes(lambda: read_pictures([str(path)], 8, counts))
+  assert rose < most
+  assert counts == ({"picture: too many pixels": 1} if missing else {})
 
 
 def test_missing_and_strange_files(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -12,11 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tagrec_jax.checkpoint import manifest, reader
+from tagrec_jax.core import interrupt
 from tagrec_jax.core.errors import TagrecError, UserError
+from tagrec_jax.core.interrupt import Interrupted
 from tagrec_jax.data.vocab import Vocabulary
+from tagrec_jax.run import extend as run_extend
 from tagrec_jax.run import trained
 from tagrec_jax.run.extend import extend
 from tagrec_jax.run.recommend import recommend
+from tests.experiments.test_shop import QUICK
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = {
@@ -26,7 +32,6 @@ KINDS = {
   "rug": "textile",
 }
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
-QUICK = "--xla_backend_optimization_level=0"
 SMALL = (
   *("--config.data.source=folder", "--config.data.folder=shop"),
   *("--config.data.cache_dir=cache", "--config.data.ngram_buckets=128"),
@@ -201,6 +206,59 @@ def test_tags_of_products_in_sets_and_under_rules(tagger):
     names = [tag["tag"] for tag in answer["tags"]]
     assert len(names) == 2
     assert "colour::purple" in names
+
+
+@pytest.mark.parametrize(
+  ("place", "whole"),
+  [
+    ((run_extend.additions, "write"), False),
+    ((run_extend, "grow"), False),
+    ((manifest, "write"), True),  # the last that is written, in a thread
+  ],
+  ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_a_signal_leaves_a_whole_run_or_none(
+  tagger, monkeypatch, tmp_path, place, whole
+):
+  monkeypatch.chdir(tagger)
+  longer = tmp_path / "longer"
+  add = adding(output=str(longer))
+  with monkeypatch.context() as patch:
+    patch.setattr(*place, signalling(getattr(*place)))
+    with pytest.raises(Interrupted), interrupt.raised():
+      add()
+  steps = reader.list_steps(longer / "checkpoints")
+  if not whole:
+    assert not steps
+    add()  # the same command
+  assert reader.list_steps(longer / "checkpoints") == [4]
+  assert manifest.find_fault(longer / "checkpoints" / "4") == ""
+
+
+def signalling(call):
+  def wrapped(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return call(*args, **kwargs)
+
+  return wrapped
+
+
+def test_a_signal_leaves_whole_answers(tagger, monkeypatch, capsys):
+  monkeypatch.chdir(tagger)
+  dumps, calls = json.dumps, []
+
+  def second(value, **kwargs):
+    if isinstance(value, dict) and "item" in value:  # an answer
+      calls.append(1)
+      if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return dumps(value, **kwargs)
+
+  monkeypatch.setattr(json, "dumps", second)
+  with pytest.raises(Interrupted), interrupt.raised():
+    mistakes()()
+  (answer,) = capsys.readouterr().out.splitlines()
+  assert json.loads(answer)["item"] == "n1"
 
 
 def test_training_goes_on_in_the_longer_run(tagger):

@@ -10,11 +10,15 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Commands compile more than they compute.
+QUICK = (
+  "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 
 def command(module, *flags, cwd, **changes):
   """Runs `python -m experiments.<module>` on one CPU device."""
-  environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
+  environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": QUICK}
   return subprocess.run(
     [sys.executable, "-m", f"experiments.{module}", *flags],
     cwd=cwd,
@@ -40,7 +44,7 @@ def shop(tmp_path_factory):
     ["bash", "-euc", script],
     cwd=cwd,
     env=os.environ
-    | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "HOME": str(cwd)},
+    | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": QUICK, "HOME": str(cwd)},
     capture_output=True,
     text=True,
     timeout=240,

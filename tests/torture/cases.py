@@ -11,6 +11,8 @@ _DAMAGE = _HERE + "damage.py::test_"
 _INPUT = _HERE + "inputs.py::test_"
 _COMMAND = _HERE + "commands.py::test_"
 _CHECKPOINT = "tests/checkpoint/test_checkpoint.py::test_"
+_EXTEND = "tests/experiments/test_extend.py::test_"
+_FUZZ = _HERE + "fuzz.py::test_"
 _IDENTITY = "tests/checkpoint/test_identity.py::test_"
 _FORMAT = "tests/compat/test_formats.py::test_"
 _LOOP = "tests/training/test_loop.py::test_"
@@ -73,6 +75,8 @@ CASES = {
     f"{_END}valid_is_asked",
     f"{_END}the_end_is_measured",
     f"{_HERE}interrupts.py::test_a_command_ends_in_one_line",
+    f"{_EXTEND}a_signal_leaves_a_whole_run_or_none",
+    f"{_EXTEND}a_signal_leaves_whole_answers",
   ),
   4: _case(
     "A second signal", f"{_KILL}killed_and_asked_to_stop_it_ends_the_same"
@@ -221,6 +225,7 @@ CASES = {
   29: _case(
     "A history longer than the model reads; a million events",
     f"{_INPUT}a_million_events_of_one_person",
+    f"{_INPUT}a_table_of_a_million_events_of_one_person",
   ),
   30: _case(
     "Events twice, unsorted, at one time, at impossible times",
@@ -243,6 +248,7 @@ CASES = {
     f"{_INPUT}csv_headers",
     f"{_TABLE}csv_survives_anything",
     f"{_TABLE}csv_header_is_good_or_told",
+    f"{_FUZZ}a_fuzzer_finds_nothing",
   ),
   33: _case(
     "Texts of megabytes, emoji, right to left, combining marks",
@@ -261,6 +267,7 @@ CASES = {
     f"{_PICTURE}what_cannot_be_read",
     f"{_PICTURE}any_byte_may_be_wrong",
     f"{_PICTURE}the_limit_is_checked_before_decoding",
+    f"{_PICTURE}memory_is_bounded",
     f"{_PICTURE}missing_and_strange_files",
     f"{_PICTURE}other_colours",
     f"{_PICTURE}turned_as_the_camera_says",
@@ -304,6 +311,7 @@ CASES = {
     "tests/core/test_versions.py"
     "::test_check_names_the_package_its_range_and_the_fix",
     f"{_HOUSE}lock_names_hashes_and_nothing_else",
+    f"{_COMMAND}an_altered_hash_is_not_installed",
     "tests/data/sources/test_movielens_100k.py"
     "::test_no_network_says_what_to_do_by_hand",
     "tests/data/sources/test_movielens_100k.py::test_another_wheel_is_refused",

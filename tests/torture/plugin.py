@@ -36,6 +36,39 @@ every run of the suite, the others are marked nightly:
 ```bash
 python -m pytest -p tests.torture.plugin -m case
 ```
+
+With `pip install -e ".[fuzz]"` the readers of tables and pictures are fuzzed
+too, `$TAGREC_FUZZ_SECONDS` (30) each.
+"""
+
+_CONTROL = """## What it says and does
+
+- **Errors** are one line, `ERROR: where: found, expected. Fix: how`. `--debug`
+  of any command shows the trace besides. A fault of ours is one line too, with
+  the file and line it comes from, and exit code 1.
+- **SIGTERM or SIGINT**: training saves at the end of the step and ends with 0;
+  a second signal ends it at once, with the checkpoint before. Other commands
+  (extending, answering, measuring) end with 128 and the number of the signal,
+  and leave files whole or not at all. The same command goes on.
+- **`--restore`**: `auto` goes on from the newest whole checkpoint, and sets
+  damaged ones aside with a warning; a step, from that one or not at all; `none`
+  begins anew. Only whole ones count for `checkpoint.keep`.
+- **`--allow_changes`** goes on with other data or another config,
+  `--restore_cast` with numbers of another type; what differs is told.
+- **A step that is not finite**, or whose loss rises by more than
+  `optimizer.max_loss_rise`, changes no parameter; the batch's products and
+  people are added to `skipped_steps.jsonl`. After `train.max_skipped_steps` in
+  a row the run ends (4).
+- **With `train.max_roll_backs`** a loss above its limit at step s lets the run
+  go back to its newest checkpoint, of step c, with optimizer, averages and what
+  is known of usual losses as they were there. Step c then takes the batch after
+  that of step s, and so on: batches c to s are passed over for ever, and a run
+  of n steps reads as many more. This shift is saved with every checkpoint, so
+  that a run that is interrupted anywhere takes the same batches and ends the
+  same, bit for bit. After that many times to one checkpoint the run ends (4).
+- **The last line** of training says where its time went: `goodput` is the
+  share of steps that count; the rest is compiling, waiting for data, restoring,
+  checkpoints, evaluation, and steps lost by kills and roll backs.
 """
 
 _counts: dict[int, collections.Counter[str]] = collections.defaultdict(
@@ -90,7 +123,7 @@ def _page() -> str:
       "| case | what is done | tests | trials | survived | lost |\n"
       "|---:|---|---:|---:|---:|---:|\n" + "\n".join(rows) + "\n"
     )
-  parts.append(_messages())
+  parts += [_CONTROL, _messages()]
   return "\n".join(parts)
 
 
@@ -99,10 +132,14 @@ def _conditions() -> str:
     f"{name} {importlib.metadata.version(name)}"
     for name in ("jax", "flax", "optax", "orbax-checkpoint")
   )
+  # Not before conftest.py has set up JAX.
+  from tagrec_jax.training.run_folder import versions as made
+
   today = datetime.datetime.now(datetime.UTC).date()
   return (
-    f"Last written on {today}: {platform.system()} with {os.cpu_count()} cores,"
-    f" Python {platform.python_version()},\n{versions}.\n"
+    f"Last written on {today}, commit `{made()['commit'][:7]}`:"
+    f" {platform.system()} with {os.cpu_count()} cores,\n"
+    f"Python {platform.python_version()}, {versions}.\n"
   )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pathlib
@@ -9,6 +10,7 @@ import pickle
 import resource
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -106,6 +108,46 @@ def test_a_config_that_is_not_there(tmp_path, told):
   said = check_slip(tmp_path, "--config=configs/quikstart.py")
   assert "quikstart.py" in said
   told("`--config=configs/quikstart.py`", f"`{said[:150]}`")
+
+
+def wheel(folder):
+  """The smallest package there can be; its sha256."""
+  about = "tiny-1.0.dist-info"
+  files = {
+    f"{about}/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+    f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
+    "Tag: py3-none-any\n",
+  }
+  files[f"{about}/RECORD"] = "".join(f"{name},,\n" for name in files)
+  path = folder / "tiny-1.0-py3-none-any.whl"
+  with zipfile.ZipFile(path, "w") as archive:
+    for name, text in files.items():
+      archive.writestr(name, text)
+  return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_altered_hash_is_not_installed(tmp_path):
+  """As .ci/run installs what is locked; here without any network."""
+  sha = wheel(tmp_path)
+  altered = f"{'0' if sha[0] != '0' else '1'}{sha[1:]}"
+  lock = tmp_path / "requirements.lock"
+  lock.write_text(f"tiny==1.0 \\\n    --hash=sha256:{altered}\n")
+  packages = tmp_path / "packages"
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "pip", "--isolated", "install", "--no-index"),
+      *("--find-links", str(tmp_path), "--target", str(packages)),
+      *("--require-hashes", "-r", str(lock)),
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+  assert done.returncode != 0
+  assert "DO NOT MATCH THE HASHES" in done.stderr
+  assert sha in done.stderr  # it was read, and would be installed else
+  assert not packages.exists()
 
 
 class Hostile:

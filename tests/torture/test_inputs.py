@@ -265,3 +265,21 @@ def test_a_million_events_of_one_person():
   newest = np.arange(999_991, 999_999)
   np.testing.assert_array_equal(asked["history_ids"][1], newest)
   assert peak < 200 * 2**20
+
+
+@pytest.mark.nightly
+def test_a_table_of_a_million_events_of_one_person(tmp_path, data_settings):
+  """Reading costs so many bytes an event, whoever they belong to."""
+  count = 1_000_000
+  with (tmp_path / "events.csv").open("w") as file:
+    file.write("user_id,item_id,timestamp\n")
+    for number in range(count):
+      file.write(f"p,i{number % 1000},{1_600_000_000 + number}\n")
+  tracemalloc.start()
+  try:
+    cleaned = clean(Folder(str(tmp_path)).read(), data_settings())
+    peak = tracemalloc.get_traced_memory()[1]
+  finally:
+    tracemalloc.stop()
+  assert len(cleaned.events) == count
+  assert peak < 1000 * count

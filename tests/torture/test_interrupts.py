@@ -11,6 +11,7 @@ from configs import storefront
 from tagrec_jax import build
 from tagrec_jax.core import interrupt
 from tagrec_jax.core.errors import one_line
+from tagrec_jax.data import prepare, store
 from tagrec_jax.data.sources.storefront import Storefront
 from tagrec_jax.run import train as run
 from tagrec_jax.run.measure import Measure
@@ -53,25 +54,33 @@ def train(settings, tmp_path):
   return go
 
 
+def reading(self, read=Storefront.read):
+  for number, record in enumerate(read(self)):
+    if number == 100:
+      os.kill(os.getpid(), signal.SIGTERM)
+    yield record
+
+
+@pytest.mark.parametrize(
+  ("place", "name", "broken"),
+  [
+    (Storefront, "read", reading),
+    (prepare, "from_cleaned", asking(prepare.from_cleaned, 1)),
+    (store, "_write_large", asking(store._write_large, 1)),
+    (store, "_publish", asking(store._publish, 1)),
+  ],
+)
 def test_while_data_are_prepared(
-  settings, train, monkeypatch, tmp_path, capsys
+  settings, train, monkeypatch, tmp_path, capsys, place, name, broken
 ):
-  read = Storefront.read
-
-  def reading(self):
-    for number, record in enumerate(read(self)):
-      if number == 100:
-        os.kill(os.getpid(), signal.SIGTERM)
-      yield record
-
   with monkeypatch.context() as patch:
-    patch.setattr(Storefront, "read", reading)
+    patch.setattr(place, name, broken)
     outcome = train()
   assert outcome.result is None
   assert "SIGTERM: nothing is lost; the same command goes" in (
     capsys.readouterr().err
   )
-  assert not list((tmp_path / "cache" / "prepared").rglob("*"))
+  assert not list((tmp_path / "cache" / "prepared").glob("*/*"))
   assert build.dataset(settings).name == "storefront"
 
 
