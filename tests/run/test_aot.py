@@ -18,13 +18,22 @@ from tagrec_jax import build
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.run import compile_tpu
-from tagrec_jax.run.aot import child, chips, flops, hlo, made_up, programs
+from tagrec_jax.run.aot import (
+  child,
+  chips,
+  flops,
+  hlo,
+  made_up,
+  measured,
+  programs,
+)
 from tagrec_jax.run.aot import report as reports
 from tagrec_jax.run.aot import summary as summary_page
 from tagrec_jax.run.aot.roofline import Roofline
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "compiled_for_tpu.json"
+GOLDEN_CPU = ROOT / "tests" / "golden" / "compiled_for_cpu.json"
 MESH = {"data": 2, "fsdp": 2, "tensor": 2}
 
 TEXT = """\
@@ -299,6 +308,27 @@ def test_a_folder_without_reports_is_told(tmp_path):
     summary_page.write(str(tmp_path))
 
 
+def test_modelled_steps_are_held_against_real_ones(tmp_path, monkeypatch):
+  monkeypatch.setattr(measured, "ROUNDS", 1)
+  for rate in ("_products", "_copies"):
+    monkeypatch.setattr(measured, rate, lambda: (lambda: None, 1.0))
+  config = quickstart.get_config("tiny")
+  config.model.product = ("id",)
+  config.model.person = ()
+  config.model.memory_weight = 0.0
+  config.objective.tags_weight = 0.0
+  measured.write(build.settings(config.to_dict()), ["16x1"], str(tmp_path))
+  (step,) = json.loads((tmp_path / measured.FILE).read_text())["steps"]
+  assert step["name"] == "16x1"
+  assert step["flops"] > 0
+  assert step["measured"] > 0
+  told = summary_page.write(str(tmp_path))
+  assert "| 16x1 |" in told
+  assert "measured / modelled" in told
+  with pytest.raises(UserError, match="--sizes: found '16'"):
+    measured.write(build.settings(config.to_dict()), ["16"], str(tmp_path))
+
+
 def test_every_step_can_be_asked_for():
   assert tuple(programs.NAMES) == compile_tpu.STEPS
 
@@ -337,6 +367,8 @@ def test_all_programs_compile_for_eight_devices(step):
   assert memory["peak"] >= memory["arguments"] > 0
   assert found["modelled"]["least"] <= found["modelled"]["most"]
   assert {row["axes"] for row in found["collectives"]} - {""}
+  # Made anew by writing what `summary` tells into the file.
+  assert summary(found) == json.loads(GOLDEN_CPU.read_text())[step]
   # The state, nearly all of what a step gives back, takes its old place.
   used_up = memory["reused"] > 0.95 * memory["results"]
   assert used_up == (step == "train")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.run.aot import report
+from tagrec_jax.run.aot import measured, report
 from tagrec_jax.run.aot.report import Rows
 from tagrec_jax.run.aot.roofline import ASSUMPTIONS
 from tagrec_jax.sharding.rules import DATA_SIZED
@@ -32,7 +32,8 @@ def write(folder: str) -> str:
   """
   place = pathlib.Path(folder)
   family, weak = _read(place), _read(place / WEAK)
-  if not family + weak:
+  on_cpu = place / measured.FILE
+  if not (family or weak or on_cpu.exists()):
     raise UserError(
       "--folder",
       f"no report in '{folder}'",
@@ -44,6 +45,8 @@ def write(folder: str) -> str:
     tables.append(_family(family))
   if weak:
     tables += [_weak(weak), _exchanges(weak)]
+  if on_cpu.exists():
+    tables.append(_measured(json.loads(on_cpu.read_text(encoding="utf-8"))))
   lines = ["# Compiled for TPUs that are not here", "", _ABOUT]
   for rows in tables:
     lines += ["", *report.lines(rows)]
@@ -59,6 +62,7 @@ def _read(folder: pathlib.Path) -> list[dict[str, Any]]:
   found = [
     json.loads(path.read_text(encoding="utf-8"))
     for path in sorted(folder.glob("*.json"))
+    if path.name != measured.FILE
   ]
   return sorted(found, key=lambda about: (_sizes(about)[0], _chips(about)))
 
@@ -153,6 +157,33 @@ def _exchanges(reports: Sequence[Mapping[str, Any]]) -> Rows:
   ]
   names = ["exchange", *(f"{m} chips" for m in meshes)]
   return Rows("What a chip sends in a step of these", names, cells)
+
+
+def _measured(found: Mapping[str, Any]) -> Rows:
+  """What the model is worth: it should grow as a real step does."""
+  steps = found["steps"]
+  first = steps[0]
+  cells = [
+    [
+      step["name"],
+      f"{step['flops'] / 1e9:,.1f}",
+      report.bytes_(step["bytes_moved"]),
+      report.span(step),
+      f"{step['measured'] * 1e3:,.0f}",
+      f"{step['measured'] / step['most']:.2f}",
+      f"{step['most'] / first['most']:.2f}",
+      f"{step['measured'] / first['measured']:.2f}",
+    ]
+    for step in steps
+  ]
+  names = ["width x layers", "GFLOPs", "moved", "modelled ms", "measured ms"]
+  names += ["measured / modelled", "modelled / first", "measured / first"]
+  title = (
+    f"Steps on one CPU ({found['about']}), modelled with its measured rates:"
+    f" {found['flops'] / 1e9:,.0f} GFLOPs and {found['bytes'] / 1e9:,.1f} GB a"
+    " second"
+  )
+  return Rows(title, names, cells)
 
 
 def _short(number: int) -> str:
