@@ -5,15 +5,16 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.dataset import NO_TIME
+from tagrec_jax.data.event_log import EventLog
 from tagrec_jax.data.records import (
   Event,
   Item,
@@ -56,7 +57,7 @@ class Cleaned:
   items: dict[str, Item]
   tags: dict[str, Tag]
   people: dict[str, Person]
-  events: list[Event]
+  events: EventLog
   counts: dict[str, int]
   rejections: list[Rejection]
 
@@ -97,13 +98,14 @@ def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
     )
   rows = np.flatnonzero(keep)
   order = np.lexsort((columns.times[rows], columns.person_ranks[rows]))
-  sorted_events = [events[row] for row in rows[order].tolist()]
-  for event in sorted_events:
-    if event.item not in gathered.items:
-      gathered.items[event.item] = Item(event.item)
+  sorted_events = events.take(rows[order])
+  for id in _in_order(sorted_events.items, events.item_ids):
+    if id not in gathered.items:
+      gathered.items[id] = Item(id)
       counts["item known only from events"] += 1
-    if event.person not in gathered.people:
-      gathered.people[event.person] = Person(event.person)
+  for id in _in_order(sorted_events.people, events.people_ids):
+    if id not in gathered.people:
+      gathered.people[id] = Person(id)
   return Cleaned(
     gathered.items,
     gathered.tags,
@@ -121,7 +123,7 @@ class _Gathered:
     self.items: dict[str, Item] = {}
     self.tags: dict[str, Tag] = {}
     self.people: dict[str, Person] = {}
-    self.events: list[Event] = []
+    self.events = EventLog()
     self.counts: collections.Counter[str] = collections.Counter()
     self.rejections: list[Rejection] = []
     self._rows = 0
@@ -258,8 +260,8 @@ class _Columns:
   """Events as arrays.
 
   Attributes:
-    people, items: int64 [E] numbers in the order of first appearance.
-    person_ranks: int64 [E] numbers in the order of the people's ids.
+    people, items: int32 [E] numbers in the order of first appearance.
+    person_ranks: int32 [E] numbers in the order of the people's ids.
     times: int64 [E] seconds, or NO_TIME. Never float, which loses seconds.
   """
 
@@ -269,14 +271,12 @@ class _Columns:
   times: np.ndarray
 
   @classmethod
-  def of(cls, events: list[Event]) -> _Columns:
-    people, person_ids = _numbered(event.person for event in events)
-    items, _ = _numbered(event.item for event in events)
-    ranks = np.empty(len(person_ids), np.int64)
+  def of(cls, events: EventLog) -> _Columns:
+    people, person_ids = events.people, events.people_ids
+    ranks = np.empty(len(person_ids), np.int32)
     by_id = sorted(range(len(person_ids)), key=person_ids.__getitem__)
     ranks[by_id] = np.arange(len(person_ids))
-    times = (NO_TIME if e.time is None else e.time for e in events)
-    return cls(people, items, ranks[people], np.fromiter(times, np.int64))
+    return cls(people, events.items, ranks[people], events.times)
 
   @property
   def untimed_among_timed(self) -> Bool[np.ndarray, " E"]:
@@ -288,14 +288,16 @@ class _Columns:
     return ~timed & (np.bincount(self.people, timed)[self.people] > 0)
 
 
-def _numbered(ids: Iterable[str]) -> tuple[np.ndarray, list[str]]:
-  numbers: dict[str, int] = {}
-  column = (numbers.setdefault(id, len(numbers)) for id in ids)
-  return np.fromiter(column, np.int64), list(numbers)
+def _in_order(
+  numbers: Int32[np.ndarray, " E"], ids: Sequence[str]
+) -> Iterator[str]:
+  """The ids of numbers, each once, where it comes first."""
+  _, firsts = np.unique(numbers, return_index=True)
+  return (ids[number] for number in numbers[np.sort(firsts)].tolist())
 
 
 def _merge_repeated(
-  events: list[Event],
+  events: EventLog,
   columns: _Columns,
   keep: Bool[np.ndarray, " E"],
   counts: collections.Counter[str],
@@ -324,7 +326,7 @@ def _merge_repeated(
   ):
     groups.setdefault(first, [events[first]]).append(events[other])
   for first, group in groups.items():
-    events[first] = _merged(group)
+    events.change(first, _merged(group))
   return repeated
 
 
@@ -345,14 +347,12 @@ def _merged(group: list[Event]) -> Event:
 
 
 def _rated_low(
-  events: list[Event],
+  events: EventLog,
   keep: Bool[np.ndarray, " E"],
   min_rating: float,
   counts: collections.Counter[str],
 ) -> Bool[np.ndarray, " E"]:
-  low = np.fromiter(
-    (e.rating is not None and e.rating < min_rating for e in events), bool
-  )
+  low = events.ratings < min_rating  # NaN, where there is none, is not
   if min_rating == 0:  # all are kept, also where ratings may be negative
     low[:] = False
   counts["rated below min_rating"] += int((keep & low).sum())

@@ -54,10 +54,8 @@ def encode(
   of_products = product_encodings(chosen.items, settings, chosen.tags)
   of_tags = tag_encodings(tags, of_products)
   of_people = person_encodings([people[row] for row in np.flatnonzero(trains)])
-  trained = np.flatnonzero(kept.trains).tolist()
-  of_moments = moment_encodings(
-    [kept.events[row] for row in trained], MOMENT_SIZES
-  )
+  trained = kept.events.take(np.flatnonzero(kept.trains))
+  of_moments = moment_encodings(trained, MOMENT_SIZES)
   # New products may have new tags, and more of them.
   readers = [
     tag_reader(e, e.names.extended(chosen.new_tags.ids), chosen.all_items)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool
 
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.cold import ColdItems, cold_people
-from tagrec_jax.data.dataset import NO_TIME
-from tagrec_jax.data.records import Event
+from tagrec_jax.data.event_log import EventLog
 from tagrec_jax.data.splits import (
   Split,
   global_time,
@@ -37,7 +35,7 @@ class Histories:
 
   people: Vocabulary
   offsets: np.ndarray
-  events: tuple[Event, ...]
+  events: EventLog
   times: np.ndarray
   split: Split
   counts: dict[str, int]
@@ -48,7 +46,7 @@ class Histories:
 
 
 def histories(
-  events: Sequence[Event], cold: ColdItems, settings: DataSettings
+  events: EventLog, cold: ColdItems, settings: DataSettings
 ) -> Histories:
   """Splits clean events as if nothing were cold, then takes out what is.
 
@@ -56,15 +54,16 @@ def histories(
   cold products are left out; in what is held out they stay. With
   `train_on_valid`, what would be valid is training.
   """
-  people = Vocabulary.sorted({event.person for event in events})
-  rows = people.indices(event.person for event in events)
+  numbers = events.people
+  known = np.unique(numbers)
+  people = Vocabulary.sorted(events.people_ids[n] for n in known.tolist())
+  row_of = np.zeros(len(events.people_ids), np.int32)
+  row_of[known] = people.indices(events.people_ids[n] for n in known.tolist())
+  rows = row_of[numbers]
   assert (np.diff(rows) >= 0).all(), "clean() sorts by person"
   lengths = np.bincount(rows, minlength=len(people))
   offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-  times = np.array(
-    [NO_TIME if event.time is None else event.time for event in events],
-    np.int64,
-  )
+  times = events.times
   split = _split(offsets, times, settings)
   if settings.train_on_valid:
     split = with_valid_trained(split)
@@ -73,7 +72,9 @@ def histories(
   ends = np.where(is_cold, offsets[:-1], split.train_ends)
   split = dataclasses.replace(split, train_ends=ends)
   left_out = _trains(offsets, split)
-  left_out &= np.fromiter((event.item in cold for event in events), bool)
+  is_cold_item = np.array([id in cold for id in events.item_ids], bool)
+  if len(is_cold_item):
+    left_out &= is_cold_item[events.items]
   offsets, split = leave_out(offsets, split, ~left_out)
   counts = {
     "people kept out of training": int(is_cold.sum()),
@@ -83,7 +84,7 @@ def histories(
   return Histories(
     people,
     offsets,
-    tuple(events[row] for row in kept.tolist()),
+    events.take(kept),
     times[kept],
     split,
     {reason: n for reason, n in counts.items() if n},

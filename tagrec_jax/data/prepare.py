@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -25,11 +25,12 @@ from tagrec_jax.data.cold import ColdItems, cold_items
 from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions
 from tagrec_jax.data.encoded import encode
 from tagrec_jax.data.encodings import MAX_TAGS
+from tagrec_jax.data.event_log import EventLog
 from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.histories import Histories, histories
 from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.moments import MOMENT_FEATURES
-from tagrec_jax.data.records import Event, Record, Source
+from tagrec_jax.data.records import Record, Source
 from tagrec_jax.data.spec import Feature, Spec
 from tagrec_jax.data.tokenizer import read_tokenizer
 from tagrec_jax.data.vocab import Vocabulary
@@ -67,9 +68,7 @@ def open_or_prepare(
   if folder.exists():
     dataset, done = store.read(folder), "found"
   else:
-    cleaned = _cleaned(source, settings)
-    made = from_cleaned(source.name, cleaned, settings)
-    store.write(made, folder, cleaned.rejections)
+    _make(source, settings, folder)
     dataset, done = store.read(folder), "prepared"
   check_rows(dataset)
   told = f"{done} {_summary(dataset)} in {folder}"
@@ -77,6 +76,15 @@ def open_or_prepare(
     told += f"; what was refused: {store.REJECTIONS} there"
   log(told)
   return dataset
+
+
+def _make(source: Source, settings: DataSettings, folder: pathlib.Path) -> None:
+  """Nothing of what was read is in memory any more when this is done."""
+  cleaned = _cleaned(source, settings)
+  made = from_cleaned(source.name, cleaned, settings)
+  rejections = cleaned.rejections
+  del cleaned  # its events are the largest part
+  store.write(made, folder, rejections)
 
 
 def _key(source: Source, settings: DataSettings) -> str:
@@ -174,7 +182,7 @@ def from_cleaned(
   encoded = encode(chosen, cleaned, kept, settings)
   events = Interactions(
     kept.offsets,
-    indices(event.item for event in kept.events),
+    _rows(kept.events, items.extended(new_items.ids)),
     kept.times,
     _posted(kept.events, chosen),
     encoded.moment,
@@ -218,18 +226,23 @@ def from_cleaned(
 def _chosen(
   cleaned: Cleaned, kept: Histories, cold: ColdItems, settings: DataSettings
 ) -> Catalogue:
-  trained: list[Event] = []
-  held_out: list[Event] = []
-  for event, trains in zip(kept.events, kept.trains.tolist(), strict=True):
-    (trained if trains else held_out).append(event)
+  events, trains = kept.events, kept.trains
+  ids, items = events.item_ids, events.items
+  posted: tuple[set[tuple[str, str]], ...] = set(), set()  # held out, trained
+  for place, (tags, _) in events.said.items():
+    item = ids[items[place]]
+    posted[bool(trains[place])].update((item, tag) for tag in tags)
   return choose(
     cleaned.items,
-    trained={event.item for event in trained},
-    taken={event.item for event in cleaned.events},
+    trained={ids[number] for number in np.unique(items[trains]).tolist()},
+    taken={
+      cleaned.events.item_ids[number]
+      for number in np.unique(cleaned.events.items).tolist()
+    },
     cold=cold,
     settings=settings,
-    posted={(event.item, tag) for event in trained for tag in event.tags},
-    held_out={(event.item, tag) for event in held_out for tag in event.tags},
+    posted=posted[True],
+    held_out=posted[False],
   )
 
 
@@ -256,12 +269,20 @@ def _moment_features(times: np.ndarray) -> tuple[Feature, ...]:
   return tuple(MOMENT_FEATURES) if (times != NO_TIME).any() else ()
 
 
-def _posted(events: Sequence[Event], chosen: Catalogue) -> Lists | None:
+def _rows(events: EventLog, items: Vocabulary) -> np.ndarray:
+  """The row of each event's product, int32 [E]; UNKNOWN if it has none."""
+  row_of = items.indices(events.item_ids)
+  return row_of[events.items] if len(events) else row_of[:0]
+
+
+def _posted(events: EventLog, chosen: Catalogue) -> Lists | None:
   """The rows of the tags of each event, without tags that have none."""
   tags = chosen.tags.extended(chosen.new_tags.ids)
-  rows = tags.indices(tag for event in events for tag in event.tags)
+  said = [given for given, _ in events.said.values()]
+  rows = tags.indices(tag for given in said for tag in given)
   event = np.repeat(
-    np.arange(len(events)), [len(event.tags) for event in events]
+    np.fromiter(events.said, np.int64, len(said)),
+    np.fromiter(map(len, said), np.int64, len(said)),
   )
   known = rows != UNKNOWN
   if not known.any():
@@ -273,7 +294,7 @@ def _posted(events: Sequence[Event], chosen: Catalogue) -> Lists | None:
 def _counts(
   chosen: Catalogue,
   cold: ColdItems,
-  events: Sequence[Event],
+  events: EventLog,
   interactions: Interactions,
 ) -> dict[str, int]:
   """What was cut or set aside here."""
@@ -285,7 +306,7 @@ def _counts(
     f"products with more than {MAX_TAGS} tags": sum(
       len(set(item.tags)) > MAX_TAGS for item in chosen.all_items
     ),
-    "tags left out of posts": sum(len(event.tags) for event in events)
+    "tags left out of posts": sum(len(tags) for tags, _ in events.said.values())
     - (len(posted.values) if posted else 0),
   }
   return {reason: n for reason, n in own.items() if n}

@@ -1,0 +1,105 @@
+"""A large log of events through reading, cleaning, splitting and storing.
+
+Run: python -m experiments.benchmarks.large_log --events=5000000
+
+Writes a made-up log to a folder, prepares it in a process of its own as every
+run does, and reads it again; tells seconds, events a second and the peak of
+memory of both, as one line of JSON each.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from absl import app, flags
+
+_EVENTS = flags.DEFINE_integer("events", 5_000_000, "rows of the log")
+_FOLDER = flags.DEFINE_string("folder", "", "for the log; '': a temporary one")
+_PART = flags.DEFINE_bool("part", False, "prepare or read what is in --folder")
+
+EACH = 25
+"""Events a person has on average; products are a fiftieth of events, at most a
+million."""
+
+_ROWS = 1_000_000
+
+
+def main(argv: Sequence[str]) -> None:
+  """Makes the log, then measures in processes of their own."""
+  del argv
+  if _PART.value:
+    _measure(pathlib.Path(_FOLDER.value))
+    return
+  with tempfile.TemporaryDirectory(prefix="log-") as made:
+    folder = pathlib.Path(_FOLDER.value or made)
+    write_log(folder / "log", _EVENTS.value)
+    for _ in range(2):  # the first prepares, the second finds
+      command = [sys.executable, "-m", __spec__.name, "--part"]
+      subprocess.run([*command, f"--folder={folder}"], check=True)  # noqa: S603
+
+
+def write_log(folder: pathlib.Path, events: int, seed: int = 0) -> None:
+  """events.csv: popular products and less popular ones, in order of time."""
+  folder.mkdir(parents=True, exist_ok=True)
+  random = np.random.default_rng(seed)
+  people, items = max(events // EACH, 1), min(max(events // 50, 10), 1_000_000)
+  with (folder / "events.csv").open("w", encoding="ascii") as file:
+    file.write("user_id,item_id,timestamp,rating\n")
+    for begin in range(0, events, _ROWS):
+      count = min(_ROWS, events - begin)
+      columns = np.stack(
+        [
+          random.integers(0, people, count),
+          (items * random.random(count) ** 2).astype(np.int64),
+          1_500_000_000 + np.arange(begin, begin + count),
+          random.integers(1, 6, count),
+        ],
+        axis=1,
+      )
+      np.savetxt(file, columns, fmt="u%d,i%d,%d,%d")
+
+
+def _measure(folder: pathlib.Path) -> None:
+  from configs import base
+  from tagrec_jax import build
+
+  config = base.get_config()
+  config.data.source = "folder"
+  config.data.folder = str(folder / "log")
+  config.data.cache_dir = str(folder / "cache")
+  config.data.min_item_events = 2
+  settings = build.settings(config.to_dict())
+  found = (folder / "cache" / "prepared").exists()
+  before = _peak()
+  begin = time.monotonic()
+  dataset = build.dataset(settings)
+  seconds = time.monotonic() - begin
+  events = len(dataset.events.items)
+  told = {
+    "what": "read again" if found else "prepared",
+    "events": events,
+    "people": len(dataset.people),
+    "products": len(dataset.items),
+    "seconds": round(seconds, 1),
+    "events_a_second": round(events / seconds),
+    "peak_megabytes": round(_peak()),
+    "before_megabytes": round(before),
+  }
+  print(json.dumps(told))
+
+
+def _peak() -> float:
+  """The most memory this process has had, MB."""
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+  app.run(main)
