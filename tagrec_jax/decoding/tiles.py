@@ -220,6 +220,33 @@ def on_devices(
   )(rows, seen_BH, *others)
 
 
+def rows_at(
+  vectors_CD: Float[Array, "C D"], places_N: Int[Array, " N"], mesh: Mesh
+) -> Float[Array, "N D"]:
+  """Some rows of a catalogue whose parts the devices hold, for all of them.
+
+  A lookup like any other would bring the whole catalogue to every device.
+
+  Args:
+    places_N: negative ones get 0.
+  """
+  axes = mesh.axis_names
+
+  def here(vectors_CD: Array, places_N: Array) -> Array:
+    held = len(vectors_CD)
+    places_N = places_N - jax.lax.axis_index(axes) * held
+    mine_N = (places_N >= 0) & (places_N < held)
+    rows_ND = vectors_CD[jnp.clip(places_N, 0, held - 1)]
+    return jax.lax.psum(jnp.where(mine_N[:, None], rows_ND, 0), axes)
+
+  return jax.shard_map(
+    here,
+    mesh=mesh,
+    in_specs=(PartitionSpec(axes), PartitionSpec()),
+    out_specs=PartitionSpec(),
+  )(vectors_CD, places_N)
+
+
 Best = tuple[Array, Array]
 """ids_BK int32, scores_BK, best first."""
 

@@ -190,7 +190,7 @@ class Asker:
     if self._tiled is None:
       found = self._model.scores(ready, batch)
     else:
-      found = self._tiled.queries(ready, batch)
+      found = self._tiled.queries(ready, batch, self._mesh)
     if self._mesh is None:
       return found
     whole = NamedSharding(self._mesh, PartitionSpec())

@@ -18,7 +18,7 @@ from tagrec_jax.core.settings import Settings
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import ID
-from tagrec_jax.decoding.tiles import Scored
+from tagrec_jax.decoding.tiles import Scored, rows_at
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.models.decoder.memory import (
   TransitionMemory,
@@ -236,12 +236,25 @@ class NextItem(Pure[Recommender]):
     )
     return dataclasses.replace(ready, vectors_CD=vectors_CD, own=own, bias=bias)
 
-  def queries(self, ready: Ready, batch: Batch) -> dict[str, Array]:
-    """target → what each question asks its catalogue, [B, I, D]."""
+  def queries(
+    self, ready: Ready, batch: Batch, mesh: Mesh | None = None
+  ) -> dict[str, Array]:
+    """target → what each question asks its catalogue, [B, I, D].
+
+    Args:
+      mesh: whose devices each hold a part of the vectors; None for one device.
+    """
     asked = cloze.hide_next(batch) if self._masked else batch
+    vectors_CD = ready.vectors_CD
+    if mesh is not None:
+      ids_BS = asked["history_ids"]
+      vectors_CD = rows_at(vectors_CD, ids_BS.reshape(-1), mesh)
+      places_BS = jnp.arange(ids_BS.size, dtype=ids_BS.dtype)
+      places_BS = places_BS.reshape(ids_BS.shape)
+      places_BS = jnp.where(ids_BS < 0, ids_BS, places_BS)
+      asked = {**asked, "history_ids": places_BS}
     model, last_B1 = self._model(ready.params), batch["last"][:, None]
-    memory_BRD = model.encode(asked, ready.vectors_CD, None, last_B1)
-    return model.ask(memory_BRD)
+    return model.ask(model.encode(asked, vectors_CD, None, last_B1))
 
   def scored(
     self, ready: Ready, queries: Mapping[str, Array], mesh: Mesh | None = None

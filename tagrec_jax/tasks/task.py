@@ -106,9 +106,9 @@ class InTiles(Task, Protocol):
     ...
 
   def queries(
-    self, ready: Any, batch: Mapping[str, Array], /
+    self, ready: Any, batch: Mapping[str, Array], mesh: Mesh | None, /
   ) -> dict[str, Array]:
-    """target → what each question asks, [B, I, D]."""
+    """target → what each question asks, [B, I, D]; `mesh` as in `split`."""
     ...
 
   def scored(

@@ -144,6 +144,19 @@ def test_memory_falls_with_devices_and_holds_no_row(work):
   assert held[8] < held[1] / 7
 
 
+def test_rows_are_found_without_the_whole_catalogue():
+  mesh, size = mesh_of((4, 2)), 2**14
+  split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+  vectors = np.random.default_rng(0).normal(size=(size, 4)).astype(np.float32)
+  places = np.array([0, size - 1, 5, -1, 2048, 2047], np.int32)
+  look = jax.jit(functools.partial(tiles.rows_at, mesh=mesh))
+  held = jax.device_put(vectors, split)
+  wanted = np.where(places[:, None] < 0, 0, vectors[places])
+  np.testing.assert_array_equal(look(held, places), wanted)
+  analysis = look.lower(held, places).compile().memory_analysis()
+  assert analysis.temp_size_in_bytes < vectors.nbytes / 16
+
+
 def test_an_approximate_search_is_exact_on_a_cpu():
   arrays, gone, _ = made(150)
   rows = scored(*arrays)
