@@ -31,6 +31,15 @@ def test_what_an_earlier_process_lost_is_no_goodput(monkeypatch):
   assert clock.line() == "goodput 25 %: train 5.0 s, lost 15.0 s"
 
 
+def test_what_was_trained_may_be_lost_later(monkeypatch):
+  now = [100.0]
+  monkeypatch.setattr(time, "monotonic", lambda: now[0])
+  clock = Clock()
+  now[0] += 8.0
+  clock.take("lost", 3.0)
+  assert clock.seconds() == {"train": 5.0, "lost": 3.0}
+
+
 def test_without_a_terminal_a_line_now_and_then(monkeypatch, capsys):
   now = [0.0]
   monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import time
 
 import jax
 import jax.numpy as jnp
@@ -163,7 +164,9 @@ def assert_went_back_twice(tiny, limited, state):
 def test_a_run_goes_back_and_takes_other_batches(
   tiny, limited, going_back, tmp_path, capsys
 ):
+  begin = time.monotonic()
   result, skipped = going_back({27, 30})
+  seconds = time.monotonic() - begin
   assert_went_back_twice(tiny, limited, result.state)
   assert skipped == [(27, 27), (26, 30)]  # step, batch
   said = capsys.readouterr().err
@@ -176,7 +179,10 @@ def test_a_run_goes_back_and_takes_other_batches(
   rows = read_rows(tmp_path / "metrics.jsonl")
   assert [row["step"] for row in rows] == [6, 12, 18, 24, 30, 36]
   assert [row["roll_backs"] for row in rows] == [0, 0, 0, 0, 2, 2]
-  assert result.seconds["lost"] > 0
+  parts = {"train", "restore", "compile", "data", "checkpoint", "lost"}
+  assert result.seconds.keys() == parts
+  assert min(result.seconds.values()) > 0
+  assert sum(result.seconds.values()) == pytest.approx(seconds, abs=0.5)
 
 
 @pytest.mark.parametrize(
