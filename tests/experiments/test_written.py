@@ -12,7 +12,7 @@ from tests.experiments.test_shop import ROOT, command
 SMALL = (
   *("--config.data.source=storefront", "--config.data.shop_people=100"),
   *("--config.data.shop_items=60", "--config.optimizer.warmup_steps=0"),
-  *("--config.train.steps=10", "--config.train.evaluate_every=10"),
+  *("--config.train.steps=40", "--config.train.evaluate_every=40"),
   *(
     "--config.evaluation.bootstrap_samples=0",
     "--config.evaluation.baselines=()",
