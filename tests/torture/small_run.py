@@ -119,6 +119,7 @@ def main(workdir, steps, process=None, port=None):
         max_skipped_steps=10,
         max_roll_backs=0,
         steps_per_call=1,
+        accumulate_steps=1,
         init_from="",
       ),
       save_every=5,

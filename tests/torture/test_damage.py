@@ -31,6 +31,7 @@ SETTINGS = TrainSettings(
   max_skipped_steps=5,
   max_roll_backs=0,
   steps_per_call=1,
+  accumulate_steps=1,
   init_from="",
 )
 HALF = dataclasses.replace(SETTINGS, steps=12)

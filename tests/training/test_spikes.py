@@ -36,6 +36,7 @@ SETTINGS = TrainSettings(
   max_skipped_steps=5,
   max_roll_backs=0,
   steps_per_call=1,
+  accumulate_steps=1,
   init_from="",
 )
 
