@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
 from tagrec_jax import build
-from tagrec_jax.core import host, interrupt
+from tagrec_jax.core import interrupt
 from tagrec_jax.core.errors import UserError, one_line
 from tagrec_jax.core.settings import Settings
 
 _DEBUG = flags.DEFINE_bool(
   "debug", False, "show the trace of an error besides its line"
-)
-_PROCESSES = flags.DEFINE_string(
-  "processes",
-  "",
-  "how many share the work, see docs/launch.md; auto: what JAX finds out; by"
-  " default that where SLURM, Open MPI or a TPU slice tells of several",
-)
-_PROCESS = flags.DEFINE_integer(
-  "process", None, "which of --processes this is, from 0"
-)
-_COORDINATOR = flags.DEFINE_string(
-  "coordinator", "", "HOST:PORT of the first of --processes"
 )
 
 
@@ -62,13 +49,6 @@ def _parse(argv: Sequence[str]) -> list[str]:
       "flags", f"found '{rest[1]}'", "flags only", f"write --{rest[1]}"
     )
   return rest
-
-
-def join() -> None:
-  """Joins the other processes of a job; only the first one prints results."""
-  first = not host.join(_PROCESSES.value, _PROCESS.value, _COORDINATOR.value)
-  if not first:
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def settings(config: flags.FlagHolder) -> Settings:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import command
+from experiments import command, several
 from tagrec_jax.core import versions
 
 _WORKDIR = flags.DEFINE_string(
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
   """Writes what is missing."""
   del argv
   versions.check()
-  command.join()
+  several.join()
   from tagrec_jax.run.score import score
 
   score(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import command
+from experiments import command, several
 from tagrec_jax.core import versions
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "a file of configs/")
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
   del argv
   versions.check()
   settings = command.settings(_CONFIG)
-  command.join()
+  several.join()
   from tagrec_jax.run.train import train
 
   train(

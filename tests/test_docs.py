@@ -18,6 +18,7 @@ DOCUMENTS = [
   "docs/products.md",
   "docs/interest.md",
   "docs/posts.md",
+  "docs/scaling.md",
   "docs/tag_peers.md",
   "colab/hashtags.ipynb",
   "colab/music_and_films.ipynb",
@@ -101,12 +102,11 @@ def unknown_flags(text: str) -> set[str]:
   """Flags of commands in a text that the commands do not have."""
   unknown = set()
   for name, words in COMMAND.findall(text.replace("\\\n", " ")):
-    sources = [f"experiments/{name}.py", "experiments/command.py"]
-    known = {
-      flag
-      for source in sources
-      for flag in DEFINED.findall((ROOT / source).read_text())
-    } | {"config", "help"}
+    source = (ROOT / "experiments" / f"{name}.py").read_text()
+    shared = ["command"] + ["several"] * ("several.join()" in source)
+    sources = [(ROOT / "experiments" / f"{n}.py").read_text() for n in shared]
+    known = set(DEFINED.findall("".join([source, *sources])))
+    known |= {"config", "help"}
     unknown |= set(FLAG.findall(words.partition("\n")[0])) - known
   return unknown
 
