@@ -9,21 +9,22 @@ import pytest
 from tagrec_jax.run.recommend import recommend
 from tests.experiments.test_shop import ROOT, command
 
+SHOP = (
+  *("--config.data.source=storefront", "--config.data.shop_people=200"),
+  "--config.evaluation.bootstrap_samples=0",
+  "--config.evaluation.baselines=()",
+)
 SMALL = (
-  *("--config.data.source=storefront", "--config.data.shop_people=100"),
-  *("--config.data.shop_items=60", "--config.optimizer.warmup_steps=0"),
-  *("--config.train.steps=40", "--config.train.evaluate_every=40"),
-  *(
-    "--config.evaluation.bootstrap_samples=0",
-    "--config.evaluation.baselines=()",
-  ),
+  *("--config.data.shop_people=100", "--config.data.shop_items=60"),
+  *("--config.train.steps=10", "--config.train.evaluate_every=10"),
+  "--config.optimizer.warmup_steps=0",
 )
 
 
 def train(cwd, name, *flags):
   """Runs `python -m experiments.train` on one CPU device."""
   config = ROOT / "configs" / f"{name}.py"
-  flags = (f"--config={config}:tiny", "--workdir=run", *SMALL, *flags)
+  flags = (f"--config={config}:tiny", "--workdir=run", *SHOP, *flags)
   cache = f"--config.data.cache_dir={cwd / 'cache'}"  # found from anywhere
   done = command("train", *flags, cache, cwd=cwd)
   assert done.returncode == 0, done.stderr
@@ -41,7 +42,7 @@ def ask(capsys):
 
 
 def test_products_are_written(tmp_path, ask):
-  train(tmp_path, "beauty_generative")
+  train(tmp_path, "beauty_generative", *SMALL)
   told = (
     tmp_path / "run/evaluation/test-strict-items-tagrec_jax.json"
   ).read_text()
