@@ -133,34 +133,54 @@ def _differentiate(
     (loss, sums), gradient = found
     return loss, sums, gradient
 
-  def in_parts(params: Any, batch: Any, key: Array, rows: Any) -> Any:
-    cut = jnp.arange(parts), _cut(batch, parts, place)
-    # Weights do not depend on parameters: of a model, the compiler leaves only
-    # what counts the questions.
-    weights_P = jax.lax.map(
-      lambda one: {
-        task: each.weight
-        for task, each in sums_of(params, one[1], key, rows, one[0]).items()
-      },
-      cut,
-    )
-    weights = all_sum(jax.tree.map(lambda x: x.sum(0), weights_P))
-
-    def add(sofar: Any, one: Any) -> tuple[Any, None]:
-      found = at_once(params, weights, one[1], key, rows, one[0])
-      return jax.tree.map(jnp.add, sofar, found), None
-
-    first = jax.tree.map(lambda x: x[0], cut[1])
-    shapes = jax.eval_shape(at_once, params, weights, first, key, rows)
-    none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return jax.lax.scan(add, none, cut)[0]
-
   def whole(params: Any, batch: Any, key: Array, rows: Any) -> Differentiated:
     if parts == 1:
       return all_sum(at_once(params, None, batch, key, rows))
-    return all_sum(in_parts(params, batch, key, rows))
+    cut = jnp.arange(parts), _cut(batch, parts, place)
+    weights = all_sum(_weights(sums_of, params, cut, key, rows))
+    return all_sum(_added_up(at_once, params, weights, cut, key, rows))
 
   return whole
+
+
+def _weights(
+  sums_of: Callable[..., dict[str, Sum]],
+  params: Any,
+  cut: tuple[Array, Any],
+  key: Array,
+  rows: Any,
+) -> dict[str, Array]:
+  """What the tasks count in all parts of a batch.
+
+  It does not depend on parameters: of a model, the compiler leaves only what
+  counts the questions.
+  """
+
+  def of_part(one: tuple[Array, Any]) -> dict[str, Array]:
+    sums = sums_of(params, one[1], key, rows, one[0])
+    return {task: each.weight for task, each in sums.items()}
+
+  return jax.tree.map(lambda x: x.sum(0), jax.lax.map(of_part, cut))
+
+
+def _added_up(
+  at_once: Callable[..., Differentiated],
+  params: Any,
+  weights: dict[str, Array],
+  cut: tuple[Array, Any],
+  key: Array,
+  rows: Any,
+) -> Differentiated:
+  """What the parts of a batch say, one after another."""
+
+  def add(sofar: Any, one: tuple[Array, Any]) -> tuple[Any, None]:
+    found = at_once(params, weights, one[1], key, rows, one[0])
+    return jax.tree.map(jnp.add, sofar, found), None
+
+  first = jax.tree.map(lambda x: x[0], cut[1])
+  shapes = jax.eval_shape(at_once, params, weights, first, key, rows)
+  none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  return jax.lax.scan(add, none, cut)[0]
 
 
 def _cut(batch: Any, parts: int, place: Place) -> Any:
