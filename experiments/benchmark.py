@@ -29,7 +29,8 @@ _WORKDIR = flags.DEFINE_string(
 _PARTS = flags.DEFINE_list(
   "parts",
   parts.NAMES,
-  f"what is measured: {', '.join(parts.NAMES)}; or text_encoding, encoders",
+  f"what is measured: {', '.join(parts.NAMES)}; or text_encoding, encoders,"
+  " blocks",
 )
 _FOLDER = flags.DEFINE_string(
   "folder", "", "one data set of S3-Rec, such as Beauty; '': the storefront"

@@ -20,7 +20,7 @@ PARTS = Registry(
   "--parts",
   {
     name: f"experiments.benchmarks.{name}:run"
-    for name in (*NAMES, "text_encoding", "encoders")
+    for name in (*NAMES, "text_encoding", "encoders", "blocks")
   },
 )
 """Bench → Result."""
