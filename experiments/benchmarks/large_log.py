@@ -79,9 +79,10 @@ def _measure(folder: pathlib.Path) -> None:
   settings = build.settings(config.to_dict())
   found = (folder / "cache" / "prepared").exists()
   before = _peak()
-  begin = time.monotonic()
+  begin, worked = time.monotonic(), time.process_time()
   dataset = build.dataset(settings)
   seconds = time.monotonic() - begin
+  worked = time.process_time() - worked
   events = len(dataset.events.items)
   told = {
     "what": "read again" if found else "prepared",
@@ -90,6 +91,7 @@ def _measure(folder: pathlib.Path) -> None:
     "products": len(dataset.items),
     "seconds": round(seconds, 1),
     "events_a_second": round(events / seconds),
+    "cpu_seconds": round(worked, 1),
     "peak_megabytes": round(_peak()),
     "before_megabytes": round(before),
   }
