@@ -29,7 +29,7 @@ DOCUMENTS = [
 documents = pytest.mark.parametrize("name", DOCUMENTS)
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-MODULE = re.compile(r"python -m (experiments\.\w+)")
+MODULE = re.compile(r"python -m (experiments(?:\.\w+)+)")
 CONFIG = re.compile(r"--config=(\S+?\.py)")
 PATH = re.compile(
   r"`((?:tagrec_jax|experiments|configs|tests|colab|\.ci)/[\w/.-]+)`"
@@ -46,7 +46,7 @@ EXAMPLES = {
 }
 
 
-COMMAND = re.compile(r"python -m experiments\.(\w+)([^`'&]*)")
+COMMAND = re.compile(r"python -m experiments\.(\w+(?:\.\w+)*)([^`'&]*)")
 FLAG = re.compile(r"--(\w+)")
 DEFINED = re.compile(r"DEFINE_\w+\(\s*\"(\w+)\"")
 
@@ -102,7 +102,8 @@ def unknown_flags(text: str) -> set[str]:
   """Flags of commands in a text that the commands do not have."""
   unknown = set()
   for name, words in COMMAND.findall(text.replace("\\\n", " ")):
-    source = (ROOT / "experiments" / f"{name}.py").read_text()
+    path = ROOT / "experiments" / f"{name.replace('.', '/')}.py"
+    source = path.read_text()
     shared = ["command"] + ["several"] * ("several.join()" in source)
     sources = [(ROOT / "experiments" / f"{n}.py").read_text() for n in shared]
     known = set(DEFINED.findall("".join([source, *sources])))
