@@ -42,6 +42,7 @@ def gathered(
   return {
     "config": config,
     "topology": topology,
+    "assumptions": list(ASSUMPTIONS),
     "parameters": told[0] if told else [],
     "programs": [
       {key: value for key, value in program.items() if key != "parameters"}
@@ -100,7 +101,7 @@ def lines(rows: Rows) -> list[str]:
   ]
 
 
-def span(model: Mapping[str, float]) -> str:
+def span(model: Mapping[str, Any]) -> str:
   """Modelled milliseconds, from perfect overlap to none."""
   return f"{_ms(model['least'])} to {_ms(model['most'])}"
 
