@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 
 import jax
@@ -74,7 +73,7 @@ def wanted():
   [
     (True, "none"),
     (True, "block"),
-    (False, "block"),
+    pytest.param(False, "block", marks=pytest.mark.nightly),
     pytest.param(True, "dots", marks=pytest.mark.nightly),
     pytest.param(False, "dots", marks=pytest.mark.nightly),
   ],
@@ -126,8 +125,7 @@ def test_tokens_of_a_stack_that_is_scanned_are_read_alike():
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@functools.cache
-def compiled(place=None, **changes):
+def lowered(place=None, **changes):
   """A training step's gradient, for rows long enough to matter."""
   settings = model_settings(dropout=0.0, width=32, hidden=128, **changes)
   module = nnx.eval_shape(lambda: TransformerHistory(settings, 64, rngs()))
@@ -141,23 +139,22 @@ def compiled(place=None, **changes):
   if place is not None:
     loss = with_place(place, loss)
   x = jax.ShapeDtypeStruct((4, 64, 32), jnp.float32)
-  return jax.jit(jax.grad(loss)).lower(state, x, ints, ints).compile()
+  return jax.jit(jax.grad(loss)).lower(state, x, ints, ints)
 
 
 def test_programs_of_a_loop_do_not_grow_with_depth():
   sizes = [
-    compiled(layers=layers, scan_layers=True, remat="block")
-    .as_text()
-    .count("\n")
+    lowered(layers=layers, scan_layers=True).as_text().count("\n")
     for layers in (4, 8)
   ]
-  assert abs(sizes[1] / sizes[0] - 1) < 0.03, sizes
+  assert sizes[0] == sizes[1]
 
 
 def test_the_less_is_kept_the_less_memory_a_step_needs():
   """In a loop: elsewhere XLA's CPU backend joins what is computed twice."""
   none, dots, block = (
-    compiled(layers=8, scan_layers=True, remat=remat)
+    lowered(layers=8, scan_layers=True, remat=remat)
+    .compile()
     .memory_analysis()
     .temp_size_in_bytes
     for remat in ("none", "dots", "block")
@@ -170,12 +167,12 @@ def test_devices_that_split_rows_bring_each_other_keys_and_values_alone():
   """Each has the scores of its own questions, 8 of 64 positions."""
   names = "data", "fsdp", "sequence", "tensor"
   mesh = jax.make_mesh((1, 1, 8, 1), names, axis_types=(AxisType.Auto,) * 4)
-  split = compiled(Places("sequence", mesh), layers=2)
+  split = lowered(Places("sequence", mesh), layers=1).compile()
   text = split.as_text()
   shapes = set(re.findall(r"f32\[([\d,]+)\]", text))
   assert "4,2,8,64" in shapes
   assert not {"4,2,64,64", "4,64,32", "4,64,128", "256,32", "256,128"} & shapes
   talk = set(re.findall(r" (all-\w+|reduce-scatter|collective-\w+)\(", text))
   assert talk <= {"all-gather", "all-reduce"}
-  whole = compiled(layers=2).memory_analysis().temp_size_in_bytes
+  whole = lowered(layers=1).compile().memory_analysis().temp_size_in_bytes
   assert split.memory_analysis().temp_size_in_bytes < whole / 4
