@@ -252,7 +252,7 @@ def test_the_kernel_of_a_softmax_compiles(topology):
     request(config, products=200_000, topology=topology)
   )
   assert "failed" not in kernel, kernel["failed"]
-  # Scores of 1024 questions of a device for its products would take 0.4 GB.
-  # Content of products takes what is there, as without the kernel.
-  assert kernel["memory"]["temporaries"] < 0.6e9
+  # On v5e 0.67 GB, of the products' content and tables; one array of scores of
+  # 1024 questions for a device's products would take 0.41 GB more.
+  assert kernel["memory"]["temporaries"] < 0.9e9
   assert kernel["flops"]["matmuls"] > 4 * 2 * 2048 * 200_000 * 64
