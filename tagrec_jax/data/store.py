@@ -9,19 +9,16 @@ all of them, which `sha256sum -c` reads too.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
-import shutil
-import socket
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tagrec_jax.core.errors import StorageError
+from tagrec_jax.data import folders
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.encodings import Encoding
 from tagrec_jax.data.fingerprint import fingerprint
@@ -37,10 +34,8 @@ REJECTIONS = "rejections.jsonl"
 """Where there are any: file, line, field, reason and what was found."""
 
 _MANIFEST = "dataset.json"
-_SUMS = "SHA256SUMS"
 _ARRAYS = ("ngrams", "weights")  # of encodings, each in a file of its own
 _TOKENIZER = ".tokenizer.json"
-_AGAIN = "delete the folder, it will be prepared again"
 
 
 def write(
@@ -60,29 +55,23 @@ def write(
     StorageError: if it cannot be written, or the folder holds something else.
   """
   folder = pathlib.Path(folder)
-  mark = f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-  building = folder.with_name(f"{folder.name}.{mark}.incomplete")
   try:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
-    building.mkdir()
-    write_tables(dataset, building)
-    _write_large(dataset, building)
-    _write_rejections(rejections, building / REJECTIONS)
-    (building / _MANIFEST).write_text(
-      json.dumps(_manifest(dataset), indent=1), encoding="ascii"
-    )
-    _write_sums(building)
-    _publish(building, folder, dataset)
+    with folders.building(folder) as new:
+      write_tables(dataset, new)
+      _write_large(dataset, new)
+      _write_rejections(rejections, new / REJECTIONS)
+      (new / _MANIFEST).write_text(
+        json.dumps(_manifest(dataset), indent=1), encoding="ascii"
+      )
+      folders.write_sums(new)
+      _publish(new, folder, dataset)
   except (OSError, RuntimeError) as error:
     raise StorageError(
       str(folder),
-      f"cannot be written ({_reason(error)})",
+      f"cannot be written ({folders.reason(error)})",
       "a folder on a disk with room",
       "look at the disk or choose another config.data.cache_dir",
     ) from error
-  finally:
-    shutil.rmtree(building, ignore_errors=True)
 
 
 def read(folder: str | os.PathLike[str]) -> Dataset:
@@ -92,7 +81,7 @@ def read(folder: str | os.PathLike[str]) -> Dataset:
     StorageError: naming the file that is missing or not as it was written.
   """
   folder = pathlib.Path(folder)
-  _check_sums(folder)
+  folders.check_sums(folder)
   try:
     manifest = json.loads((folder / _MANIFEST).read_text(encoding="ascii"))
     if manifest["version"] != VERSION:
@@ -100,20 +89,23 @@ def read(folder: str | os.PathLike[str]) -> Dataset:
         str(folder),
         f"found layout version {manifest['version']}",
         f"version {VERSION}",
-        _AGAIN,
+        folders.AGAIN,
       )
     dataset = _assemble(folder, manifest)
     found = fingerprint(dataset)
   except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
     raise StorageError(
-      str(folder), f"cannot be understood ({_reason(error)})", "", _AGAIN
+      str(folder),
+      f"cannot be understood ({folders.reason(error)})",
+      "",
+      folders.AGAIN,
     ) from error
   if found != dataset.fingerprint:
     raise StorageError(
       str(folder),
       f"fingerprint {found[:12]}",
       f"{dataset.fingerprint[:12]}",
-      _AGAIN,
+      folders.AGAIN,
     )
   return dataset
 
@@ -201,68 +193,14 @@ def _assemble(folder: pathlib.Path, manifest: dict[str, Any]) -> Dataset:
   )
 
 
-# Files and folders.
-
-
-def _write_sums(folder: pathlib.Path) -> None:
-  files = sorted(path for path in folder.rglob("*") if path.is_file())
-  lines = [f"{_sum(path)}  {path.relative_to(folder)}" for path in files]
-  (folder / _SUMS).write_text("\n".join(lines) + "\n", encoding="ascii")
-
-
-def _check_sums(folder: pathlib.Path) -> None:
-  """Raises StorageError unless all files are there, as they were written."""
-  try:
-    for line in (folder / _SUMS).read_text(encoding="ascii").splitlines():
-      expected, name = line.split("  ", 1)
-      if _sum(folder / name) != expected:
-        raise StorageError(
-          str(folder / name), "not the bytes that were written", "", _AGAIN
-        )
-  except (OSError, ValueError) as error:
-    where = getattr(error, "filename", None) or folder / _SUMS
-    raise StorageError(
-      str(where), f"cannot be read ({_reason(error)})", "", _AGAIN
-    ) from error
-
-
-def _sum(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _publish(
-  building: pathlib.Path, folder: pathlib.Path, dataset: Dataset
-) -> None:
+def _publish(new: pathlib.Path, folder: pathlib.Path, dataset: Dataset) -> None:
   """Gives a complete folder its name, unless it is taken by the same data."""
   try:
-    building.rename(folder)
+    new.rename(folder)
   except OSError:
     if not (folder / _MANIFEST).exists():
       raise
     if read(folder).fingerprint != dataset.fingerprint:
       raise StorageError(
-        str(folder), "holds another data set", "", _AGAIN
+        str(folder), "holds another data set", "", folders.AGAIN
       ) from None
-
-
-def _remove_abandoned(folder: pathlib.Path) -> None:
-  """Removes what killed processes of this machine left of this data set."""
-  ours = f"{folder.name}.{socket.gethostname()}."
-  for path in folder.parent.iterdir():
-    if not path.name.startswith(ours):
-      continue
-    process = path.name.removeprefix(ours).split(".")[0]
-    try:
-      os.kill(int(process), 0)
-    except ProcessLookupError:
-      shutil.rmtree(path, ignore_errors=True)
-    except (PermissionError, ValueError, OverflowError):
-      continue  # someone else's and alive, or not ours at all
-
-
-def _reason(error: BaseException) -> str:
-  """One line of an error."""
-  if isinstance(error, OSError) and error.strerror:
-    return error.strerror
-  return (str(error) or type(error).__name__).splitlines()[0][:200]
