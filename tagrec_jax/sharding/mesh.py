@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -74,7 +75,7 @@ def _sizes(settings: ShardingSettings, count: int) -> dict[str, int]:
       "config.sharding",
       f"found {_product(rest)} = {model} on {count} devices",
       f"a divisor of {count}",
-      f"use {' or '.join(map(str, _near_divisors(count, model)))}",
+      _near(sizes, count),
     )
   if data == -1:
     return {"data": count // model, **rest}
@@ -85,7 +86,7 @@ def _sizes(settings: ShardingSettings, count: int) -> dict[str, int]:
       "config.sharding",
       f"found {_product(sizes)} = {used} on {count} devices ({trouble})",
       f"a product of {count}",
-      f"set config.sharding.data={count // model}",
+      _near(sizes, count),
     )
   return sizes
 
@@ -94,6 +95,39 @@ def _product(sizes: dict[str, int]) -> str:
   return f"{' x '.join(sizes)} = {' x '.join(map(str, sizes.values()))}"
 
 
-def _near_divisors(number: int, wish: int) -> list[int]:
-  divisors = [d for d in range(1, number + 1) if number % d == 0]
-  return sorted(sorted(divisors, key=lambda d: abs(d - wish))[:3])
+def _near(wish: dict[str, int], count: int) -> str:
+  """The fix: the three nearest sizes that use all devices, the nearest first.
+
+  Near in ratios; an axis that is not used stays so, if others can be had.
+  """
+  fixed = {name: size for name, size in wish.items() if size != -1}
+  divisors = [d for d in range(1, count + 1) if count % d == 0]
+  free = len(fixed) < len(wish)  # data=-1: whatever is left
+  fitting = [
+    sizes
+    for sizes in itertools.product(divisors, repeat=len(fixed))
+    if count % math.prod(sizes) == 0 and (free or math.prod(sizes) == count)
+  ]
+
+  def distance(sizes: tuple[int, ...]) -> float:
+    return sum(
+      abs(math.log2(size / max(wished, 1))) + 2 * (wished == 1 != size)
+      for size, wished in zip(sizes, fixed.values(), strict=True)
+    )
+
+  nearest = sorted(fitting, key=distance)[:3]
+  return f"use {' x '.join(fixed)} = " + either(
+    [" x ".join(map(str, sizes)) for sizes in nearest]
+  )
+
+
+def either(choices: Sequence[object]) -> str:
+  """'1, 2 or 3'."""
+  *most, last = map(str, choices)
+  return f"{', '.join(most)} or {last}" if most else last
+
+
+def near_multiples(size: int, of: int) -> str:
+  """The three multiples nearest to a size, as '4, 8 or 12'."""
+  middle = max(round(size / of), 2)
+  return either([of * n for n in (middle - 1, middle, middle + 1)])

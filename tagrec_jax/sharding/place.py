@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.sharding.mesh import BATCH_AXES
+from tagrec_jax.sharding.mesh import BATCH_AXES, near_multiples
 from tagrec_jax.sharding.rules import splits_positions
 
 
@@ -51,14 +51,12 @@ def check_rows(rows: int, parts: int, steps: int = 1) -> None:
   """
   even = parts * steps
   if rows % even:
-    down = rows - rows % even
-    sizes = f"{down} or {down + even}" if down else f"{even}"
     turns = f" x {steps} config.train.accumulate_steps" if steps > 1 else ""
     raise UserError(
       "config.pipeline.batch_rows",
       f"found {rows} rows on {parts} data-parallel devices{turns}",
       f"a multiple of {even}",
-      f"use {sizes}",
+      f"use {near_multiples(rows, even)}",
     )
 
 

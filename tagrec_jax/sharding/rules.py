@@ -18,7 +18,7 @@ from jaxtyping import Array
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.trees import map_named
-from tagrec_jax.sharding.mesh import BATCH_AXES
+from tagrec_jax.sharding.mesh import BATCH_AXES, near_multiples
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -108,14 +108,12 @@ def spec_for(
     if size % parts == 0:
       spec[dimension] = mesh_axis
     elif logical not in DATA_SIZED:
-      down = size - size % parts
-      sizes = f"{down} or {down + parts}" if down else f"{parts}"
       raise UserError(
         where,
         f"axis '{logical}' of {size} does not divide by"
         f" config.sharding.{mesh_axis}={parts}",
         f"a multiple of {parts}",
-        f"make it {sizes}, or change the mesh",
+        f"make it {near_multiples(size, parts)}, or change the mesh",
       )
   return PartitionSpec(*spec)
 

@@ -48,10 +48,19 @@ def test_a_mesh_on_chosen_devices():
 @pytest.mark.parametrize(
   ("sizes", "parts"),
   [
-    ((-1, 3, 1), ["= 3 on 8 devices", "use 1 or 2 or 4"]),
-    ((3, 2, 1), ["= 6 on 8 devices (2 idle)", "config.sharding.data=4"]),
-    ((4, 2, 2), ["= 16 on 8 devices (16 wanted)", "config.sharding.data=2"]),
-    ((0, 1, 1), ["= 0 on 8 devices (8 idle)", "config.sharding.data=8"]),
+    ((-1, 3, 1), ["= 3 on 8 devices", "fsdp x tensor = 4 x 1, 2 x 1 or 8 x 1"]),
+    (
+      (3, 2, 1),
+      [
+        "= 6 on 8 devices (2 idle)",
+        "use data x fsdp x tensor = 4 x 2 x 1, 2 x 4 x 1 or 8 x 1 x 1",
+      ],
+    ),
+    (
+      (4, 2, 2),
+      ["= 16 on 8 devices (16 wanted)", " = 2 x 2 x 2, 4 x 1 x 2 or 4 x 2 x 1"],
+    ),
+    ((0, 1, 1), ["= 0 on 8 devices (8 idle)", " = 8 x 1 x 1, "]),
   ],
 )
 def test_sizes_that_do_not_fit_name_both_numbers(sizes, parts):

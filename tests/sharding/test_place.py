@@ -33,7 +33,10 @@ def test_one_process_makes_all_rows(mesh):
   assert host_share(mesh) == (0, 1)
 
 
-@pytest.mark.parametrize(("rows", "fix"), [(10, "use 8 or 12"), (3, "use 4")])
+@pytest.mark.parametrize(
+  ("rows", "fix"),
+  [(10, "use 4, 8 or 12"), (3, "use 4, 8 or 12"), (43, "use 40, 44 or 48")],
+)
 def test_rows_that_do_not_divide(mesh, rows, fix):
   with pytest.raises(UserError, match=f"found {rows} rows on 4 .*{fix}"):
     place_batches([{"ids": np.zeros((rows, 2), np.int32)}], mesh)

@@ -72,7 +72,7 @@ def test_a_size_that_does_not_divide_names_both_numbers(mesh):
   text = str(error.value)
   assert text.startswith("mlp.kernel: ")
   assert "config.sharding.tensor=2" in text
-  assert "make it 6 or 8" in text
+  assert "make it 6, 8 or 10, or change" in text
 
 
 def test_devices_that_would_repeat_work_are_told(mesh):
