@@ -21,12 +21,25 @@ def once() -> None:
   before = sys.unraisablehook
 
   def hook(arguments: Any) -> None:
-    # When one array fails, Orbax ends the loop that others still report to.
-    closed = str(arguments.exc_value) == "Event loop is closed"
-    if not (closed and arguments.object is None):
+    if not _is_late(arguments):
       before(arguments)
 
   sys.unraisablehook = hook
+
+
+def _is_late(arguments: Any) -> bool:
+  """A thread of tensorstore reports to a loop that is no more.
+
+  When one array fails, Orbax ends the loop that the others still report to.
+  They call it from C++: there is no Python around asyncio's own two functions.
+  Closed loops of anybody else are called by lines of Python, and are told.
+  """
+  trace = traceback.extract_tb(arguments.exc_traceback)
+  return (
+    arguments.object is None
+    and str(arguments.exc_value) == "Event loop is closed"
+    and [f.name for f in trace] == ["call_soon_threadsafe", "_check_closed"]
+  )
 
 
 def _is_news(record: logging.LogRecord) -> bool:
