@@ -102,6 +102,7 @@ CASES = {
     "Go on with another mesh",
     f"{_LOOP}a_run_goes_on_in_another_layout",
     f"{_CHECKPOINT}any_mesh_reads_what_another_wrote",
+    f"{_HERE}meshes.py::test_saved_on_4_by_2_a_run_goes_on_elsewhere",
   ),
   10: _case(
     "The clock jumps back a day, again and again",
@@ -142,6 +143,7 @@ CASES = {
     f"{_FOLDER}a_file_in_the_way",
     f"{_FOLDER}a_name_too_long",
     f"{_CHECKPOINT}a_folder_that_cannot_be_made",
+    f"{_DAMAGE}a_disk_that_is_read_only",
     "tests/core/test_host.py::test_a_folder_that_cannot_be_written_is_told_once",
   ),
   17: _case(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.data.conftest import data_settings
+from tests.data.conftest import data_settings, unchecked_types
 from tests.training.conftest import tiny
 
-__all__ = ["data_settings", "tiny"]  # fixtures of theirs too
+__all__ = ["data_settings", "tiny", "unchecked_types"]  # fixtures of theirs too
 
 
 @pytest.fixture

@@ -141,16 +141,8 @@ def test_the_clock_goes_back_a_day_at_every_look(run, tmp_path, monkeypatch):
   assert all(rate > 0 for rate in rates)
 
 
-@pytest.mark.nightly
-def test_a_disk_that_is_full_and_then_is_not(tmp_path):
-  """On a small file system of its own, which needs user namespaces."""
-  script = (
-    f"mount -t tmpfs -o size=200k none {tmp_path} && cd / || exit 99\n"
-    f"run='{sys.executable} {SCRIPT} {tmp_path} 60'\n"
-    "$run > /dev/null\n"
-    'test $? = 5 || { echo "no error 5"; exit 1; }\n'
-    f"mount -o remount,size=20m {tmp_path} && $run\n"
-  )
+def with_mounts(script):
+  """Runs a script that may mount; it ends with 99 where that fails."""
   done = subprocess.run(
     ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", script],
     capture_output=True,
@@ -161,6 +153,38 @@ def test_a_disk_that_is_full_and_then_is_not(tmp_path):
   )
   if done.returncode == 99 or "unshare" in done.stderr:
     pytest.skip("no user namespaces here")
+  return done
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("there", [True, False])
+def test_a_disk_that_is_read_only(tmp_path, there):
+  """Told before anything is compiled; root can write wherever modes forbid."""
+  folder = tmp_path / "run"
+  done = with_mounts(
+    f"mount -t tmpfs none {tmp_path} || exit 99\n"
+    f"{f'mkdir {folder}' if there else 'true'}\n"
+    f"mount -o remount,ro {tmp_path} || exit 99\n"
+    f"{sys.executable} {SCRIPT} {folder} 60\n"
+  )
+  assert done.returncode == 5, done.stderr
+  assert done.stdout == ""  # no batch was asked for
+  (line,) = done.stderr.splitlines()
+  assert line.startswith(f"ERROR: {folder}")
+  assert "cannot be written (Read-only file system), expected a folder" in line
+
+
+@pytest.mark.nightly
+def test_a_disk_that_is_full_and_then_is_not(tmp_path):
+  """On a small file system of its own, which needs user namespaces."""
+  script = (
+    f"mount -t tmpfs -o size=200k none {tmp_path} && cd / || exit 99\n"
+    f"run='{sys.executable} {SCRIPT} {tmp_path} 60'\n"
+    "$run > /dev/null\n"
+    'test $? = 5 || { echo "no error 5"; exit 1; }\n'
+    f"mount -o remount,size=20m {tmp_path} && $run\n"
+  )
+  done = with_mounts(script)
   assert done.returncode == 0, done.stdout + done.stderr
   assert "could not be written (No space left on device)" in done.stderr
   ours = ("step ", "ERROR: ", "going on from", "finished at")
