@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.errors import UserError, near_multiples
 
 if TYPE_CHECKING:
   from tagrec_jax.core.settings import Settings
@@ -198,7 +198,7 @@ def check_split_rows(settings: Settings) -> None:
       "config.pipeline.row_length",
       f"found {pipeline.row_length} with config.sharding.sequence={parts}",
       f"a multiple of {parts}",
-      f"use {-(-pipeline.row_length // parts) * parts}",
+      f"use {near_multiples(pipeline.row_length, parts)}",
     )
 
 

@@ -9,7 +9,7 @@ import functools
 import pathlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from tagrec_jax.core.interrupt import Interrupted
@@ -58,6 +58,18 @@ class StorageError(TagrecError):
   """Reading or writing failed (exit code 5)."""
 
   exit_code = 5
+
+
+def either(choices: Sequence[object]) -> str:
+  """'1, 2 or 3'."""
+  *most, last = map(str, choices)
+  return f"{', '.join(most)} or {last}" if most else last
+
+
+def near_multiples(size: int, of: int) -> str:
+  """The three multiples nearest to a size, as '4, 8 or 12'."""
+  middle = max(round(size / of), 2)
+  return either([of * n for n in (middle - 1, middle, middle + 1)])
 
 
 def one_line(

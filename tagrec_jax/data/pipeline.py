@@ -22,7 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
-from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.errors import UserError, near_multiples
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import NO_TIME, Dataset
 from tagrec_jax.data.epochs import RowStream, Slices
@@ -211,7 +211,7 @@ def share_of_rows(rows: int, hosts: int) -> int:
       "config.pipeline.batch_rows",
       f"found {rows}",
       f"a multiple of the {hosts} hosts",
-      f"use {-(-rows // hosts) * hosts}",
+      f"use {near_multiples(rows, hosts)}",
     )
   return rows // hosts
 

@@ -11,7 +11,7 @@ import jax
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh
 
-from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.errors import UserError, either
 from tagrec_jax.core.settings import ShardingSettings
 
 MESH_AXES = ("data", "fsdp", "sequence", "tensor")
@@ -119,15 +119,3 @@ def _near(wish: dict[str, int], count: int) -> str:
   return f"use {' x '.join(fixed)} = " + either(
     [" x ".join(map(str, sizes)) for sizes in nearest]
   )
-
-
-def either(choices: Sequence[object]) -> str:
-  """'1, 2 or 3'."""
-  *most, last = map(str, choices)
-  return f"{', '.join(most)} or {last}" if most else last
-
-
-def near_multiples(size: int, of: int) -> str:
-  """The three multiples nearest to a size, as '4, 8 or 12'."""
-  middle = max(round(size / of), 2)
-  return either([of * n for n in (middle - 1, middle, middle + 1)])

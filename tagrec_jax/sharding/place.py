@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from tagrec_jax.core.errors import UserError
-from tagrec_jax.sharding.mesh import BATCH_AXES, near_multiples
+from tagrec_jax.core.errors import UserError, near_multiples
+from tagrec_jax.sharding.mesh import BATCH_AXES
 from tagrec_jax.sharding.rules import splits_positions
 
 

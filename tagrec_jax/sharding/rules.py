@@ -15,10 +15,10 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.errors import UserError, near_multiples
 from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.trees import map_named
-from tagrec_jax.sharding.mesh import BATCH_AXES, near_multiples
+from tagrec_jax.sharding.mesh import BATCH_AXES
 
 Rules = tuple[tuple[str, str], ...]
 
