@@ -66,6 +66,10 @@ BENCH = [
   "transformers>=4.50",
 ]
 
+# In an environment of its own: Beam wants older pillow, protobuf and pyarrow
+# than .ci/requirements.lock has, and the ranges above allow them.
+BEAM = ["apache-beam>=2.77,<3"]
+
 # Folders of pretrained text encoders, as Hugging Face writes them.
 PRETRAINED = ["safetensors>=0.8,<0.9", "tokenizers>=0.23.3,<0.24"]
 
@@ -89,6 +93,7 @@ setuptools.setup(
     "bench": BENCH,
     "pretrained": PRETRAINED,
     "fuzz": ["atheris>=3,<4; platform_system == 'Linux'"],  # tests of a night
+    "beam": BEAM,
     "audio": ["soundfile>=0.13"],  # clips that are not WAV
     "tpu": ["jax[tpu]"],
     "tpu-compile": TPU_COMPILE,

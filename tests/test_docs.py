@@ -108,12 +108,14 @@ def unknown_flags(text: str) -> set[str]:
     sources = [(ROOT / "experiments" / f"{n}.py").read_text() for n in shared]
     known = set(DEFINED.findall("".join([source, *sources])))
     known |= {"config", "help"}
-    unknown |= set(FLAG.findall(words.partition("\n")[0])) - known
+    line = re.sub(r'"[^"]*"', "", words.partition("\n")[0])  # of others
+    unknown |= set(FLAG.findall(line)) - known
   return unknown
 
 
 def test_unknown_flags_sees():
   text = "python -m experiments.train --no --config=x \\\n --workdir=x --nil"
+  text += ' --workdir="--of_another"'
   assert unknown_flags(text) == {"no", "nil"}
 
 

@@ -16,14 +16,16 @@ import io
 import math
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
-from tagrec_jax.data.lists import Lists
-from tagrec_jax.data.tables import Columns
+from tagrec_jax.data.beam_engine import Beam, Shard
+from tagrec_jax.data.lists import Columns, Lists
+from tagrec_jax.data.mapped import LARGE
 
 BLOCK_ROWS = 1024
 BLOCK_BYTES = 2**23
@@ -33,21 +35,22 @@ SHARD_BLOCKS = 64
 _LENGTHS = "lengths_"
 
 Block = dict[str, np.ndarray]
-MakeBlock = Callable[[int], Block]
-"""Number of a block → its arrays."""
+WriteShards = Callable[[tfds.features.FeaturesDict, Sequence[Shard]], None]
 
 
-class TagrecPrepared(tfds.core.ShardBasedBuilder):
+class TagrecPrepared(FileReaderBuilder):
   """Blocks of one table, which is the builder's config; its split is 'rows'.
 
   A `GeneratorBasedBuilder` would sort its examples, and beyond 1 GB of them it
   does so in temporary files that need TensorFlow. Here blocks stay in order and
-  one shard is in memory at a time.
+  one shard is in memory at a time. A `ShardBasedBuilder` (of TFDS 4.9.10) would
+  write other bytes in every process, and through Beam stages of each shard's
+  own, one after another, with the lengths of more than ten shards mixed up.
 
   Args:
     features: of each block.
-    make_block: makes one.
     num_blocks: how many there are.
+    write_shards: writes files of them.
   """
 
   VERSION = tfds.core.Version("1.0.0")
@@ -61,13 +64,13 @@ class TagrecPrepared(tfds.core.ShardBasedBuilder):
     self,
     *,
     features: Mapping[str, Any],
-    make_block: MakeBlock,
     num_blocks: int,
+    write_shards: WriteShards,
     **kwargs: Any,
   ):
     self._features = dict(features)
-    self._make_block = make_block
     self._num_blocks = num_blocks
+    self._write_shards = write_shards
     super().__init__(file_format="array_record", **kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -78,28 +81,59 @@ class TagrecPrepared(tfds.core.ShardBasedBuilder):
       disable_shuffling=True,
     )
 
-  def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list]:
-    del dl_manager  # nothing is downloaded
-    starts = range(0, self._num_blocks, SHARD_BLOCKS)
-    return {"rows": [functools.partial(self._shard, start) for start in starts]}
-
-  def _shard(self, start: int) -> Iterator[tuple[int, Block]]:
-    for number in range(start, min(start + SHARD_BLOCKS, self._num_blocks)):
-      yield number, self._make_block(number)
+  def _download_and_prepare(
+    self, dl_manager: Any, download_config: Any = None
+  ) -> None:
+    del dl_manager, download_config  # nothing is downloaded
+    blocks = range(self._num_blocks)
+    shards = [blocks[at : at + SHARD_BLOCKS] for at in blocks[::SHARD_BLOCKS]]
+    template = self._get_filename_template("rows")
+    paths = template.sharded_filepaths(len(shards))
+    files = [pathlib.Path(path) for path in paths]
+    self._write_shards(
+      self.info.features, list(zip(files, shards, strict=True))
+    )
+    rows = tfds.core.SplitInfo(
+      name="rows",
+      shard_lengths=[len(shard) for shard in shards],
+      num_bytes=sum(file.stat().st_size for file in files),
+      filename_template=template,
+    )
+    self.info.set_splits(tfds.core.SplitDict([rows]))
 
 
 def write_table(
-  folder: pathlib.Path, table: str, columns: Columns, rows: int
+  folder: pathlib.Path,
+  table: str,
+  columns: Columns,
+  rows: int,
+  beam: Beam | None = None,
 ) -> None:
-  """Writes a table below `folder`, without a word and without the network."""
+  """Writes a table below `folder`, without a word and without the network.
+
+  Args:
+    beam: whose workers write the same files; None, or where there is only one:
+      they are written here.
+  """
   size = _block_rows(columns)
-  make_block = functools.partial(_block, columns, size)
+
+  def write_shards(
+    features: tfds.features.FeaturesDict, shards: Sequence[Shard]
+  ) -> None:
+    write = functools.partial(_write_shard, features, size)
+    if beam and len(shards) > 1:
+      beam.write(write, columns, shards, folder / "columns")
+      return
+    for shard in shards:
+      write(columns, shard)
+
+  first = _block(columns, size, 0)
   builder = TagrecPrepared(
     data_dir=folder,
     config=table,
-    features={name: _feature(array) for name, array in make_block(0).items()},
-    make_block=make_block,
+    features={name: _feature(array) for name, array in first.items()},
     num_blocks=max(1, -(-rows // size)),  # TFDS wants one even of no rows
+    write_shards=write_shards,
   )
   downloads = folder / "downloads"  # TFDS makes it even if nothing is fetched
   config = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -108,14 +142,57 @@ def write_table(
   shutil.rmtree(downloads)
 
 
+def _write_shard(
+  features: tfds.features.FeaturesDict,
+  size: int,
+  columns: Columns,
+  shard: Shard,
+) -> None:
+  """Writes one file; the same bytes in every process."""
+  path, blocks = shard
+  serializer = tfds.core.ExampleSerializer(features.get_serialized_info())
+  examples = (
+    serializer.get_tf_example(
+      features.encode_example(_block(columns, size, number))
+    ).SerializeToString(deterministic=True)
+    for number in blocks
+  )
+  tfds.core.ExampleWriter(tfds.core.FileFormat.ARRAY_RECORD).write(
+    path, enumerate(examples)
+  )
+
+
+def is_large(folder: pathlib.Path, table: str) -> bool:
+  """Whether a table, if all blocks are like the first, is above `LARGE`."""
+  source = _source(folder, table)
+  return len(source) * sum(array.nbytes for array in source[0].values()) > LARGE
+
+
 def read_table(folder: pathlib.Path, table: str) -> dict[str, Any]:
   """The columns of a table."""
+  source = _source(folder, table)
+  return _joined(source.__getitems__(range(len(source))))
+
+
+def read_parts(folder: pathlib.Path, table: str) -> Iterator[dict[str, Any]]:
+  """The columns of a table, of some rows after others."""
+  source = _source(folder, table)
+  for start in range(0, len(source), SHARD_BLOCKS):
+    blocks = range(len(source))[start : start + SHARD_BLOCKS]
+    yield _joined(source.__getitems__(blocks))
+
+
+def _source(folder: pathlib.Path, table: str) -> Any:
+  """The blocks of a table."""
   version = str(TagrecPrepared.VERSION)
   builder = tfds.builder_from_directory(
     folder / TagrecPrepared.name / table / version
   )
-  source = builder.as_data_source("rows")
-  blocks = source.__getitems__(range(len(source)))
+  return builder.as_data_source("rows")
+
+
+def _joined(blocks: list[Block]) -> dict[str, Any]:
+  """The columns of some blocks."""
   # Column after column, so that little is in memory twice.
   arrays = {
     name: np.concatenate([block.pop(name) for block in blocks])

@@ -18,6 +18,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import store
+from tagrec_jax.data.beam_engine import Beam
 from tagrec_jax.data.bounds import check_rows
 from tagrec_jax.data.catalogue import Catalogue, choose
 from tagrec_jax.data.clean import Cleaned, clean
@@ -47,6 +48,7 @@ def open_or_prepare(
   settings: DataSettings,
   *,
   log: Callable[[str], None] | None = None,
+  beam: Beam | None = None,
 ) -> Dataset:
   """The prepared data of a source: read if it exists, else made and kept.
 
@@ -56,6 +58,7 @@ def open_or_prepare(
 
   Args:
     log: takes one line that says what was done; by default it goes to stderr.
+    beam: whose workers write what is prepared; None: this process does.
 
   Raises:
     UserError: if the source cannot be read or gives nothing to train on.
@@ -68,7 +71,7 @@ def open_or_prepare(
   if folder.exists():
     dataset, done = store.read(folder), "found"
   else:
-    _make(source, settings, folder)
+    _make(source, settings, folder, beam)
     dataset, done = store.read(folder), "prepared"
   check_rows(dataset)
   told = f"{done} {_summary(dataset)} in {folder}"
@@ -78,13 +81,18 @@ def open_or_prepare(
   return dataset
 
 
-def _make(source: Source, settings: DataSettings, folder: pathlib.Path) -> None:
+def _make(
+  source: Source,
+  settings: DataSettings,
+  folder: pathlib.Path,
+  beam: Beam | None,
+) -> None:
   """Nothing of what was read is in memory any more when this is done."""
   cleaned = _cleaned(source, settings)
   made = from_cleaned(source.name, cleaned, settings)
   rejections = cleaned.rejections
   del cleaned  # its events are the largest part
-  store.write(made, folder, rejections)
+  store.write(made, folder, rejections, beam)
 
 
 def _key(source: Source, settings: DataSettings) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tagrec_jax.core.errors import StorageError
 from tagrec_jax.data import folders
+from tagrec_jax.data.beam_engine import Beam
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.encodings import Encoding
 from tagrec_jax.data.fingerprint import fingerprint
@@ -42,6 +43,7 @@ def write(
   dataset: Dataset,
   folder: str | os.PathLike[str],
   rejections: Sequence[Rejection] = (),
+  beam: Beam | None = None,
 ) -> None:
   """Writes a data set to a folder that does not exist yet.
 
@@ -50,6 +52,7 @@ def write(
 
   Args:
     rejections: rows that were refused, for those who mend the files.
+    beam: whose workers write the tables; None: they are written here.
 
   Raises:
     StorageError: if it cannot be written, or the folder holds something else.
@@ -57,7 +60,7 @@ def write(
   folder = pathlib.Path(folder)
   try:
     with folders.building(folder) as new:
-      write_tables(dataset, new)
+      write_tables(dataset, new, beam)
       _write_large(dataset, new)
       _write_rejections(rejections, new / REJECTIONS)
       (new / _MANIFEST).write_text(

@@ -8,57 +8,67 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tagrec_jax.data.beam_engine import Beam
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
-from tagrec_jax.data.lists import Lists
+from tagrec_jax.data.lists import Columns, Lists
+from tagrec_jax.data.mapped import mapped_columns
 from tagrec_jax.data.spec import Part, Spec
-from tagrec_jax.data.vocab import Vocabulary
+from tagrec_jax.data.vocab import SortedIds, Vocabulary, decoded, encoded
 
-Columns = Mapping[str, np.ndarray | Lists]
+_MAPPED = "mapped"
+"""Columns of many people, made of the shards when they are first read."""
 
 
-def write_tables(dataset: Dataset, folder: pathlib.Path) -> None:
-  """Writes all tables below a folder."""
+def write_tables(
+  dataset: Dataset, folder: pathlib.Path, beam: Beam | None = None
+) -> None:
+  """Writes all tables below a folder; `beam` as `builder.write_table`."""
   from tagrec_jax.data.builder import write_table
 
-  write_table(folder, "people", _people(dataset), len(dataset.people))
-  write_table(folder, "catalogue", _catalogue(dataset), len(dataset.titles))
+  people, products = len(dataset.people), len(dataset.titles)
+  write_table(folder, "people", _people(dataset), people, beam)
+  write_table(folder, "catalogue", _catalogue(dataset), products, beam)
   tags = dataset.all_tags
   columns: dict[str, np.ndarray | Lists] = {"id": _letters(tags.ids)}
   columns |= _columns(Part.TAG, dataset.tag)
-  write_table(folder, "tags", columns, len(tags))
+  write_table(folder, "tags", columns, len(tags), beam)
 
 
 def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
   """The fields of a `Dataset` that `write_tables` wrote."""
-  from tagrec_jax.data.builder import read_table
+  from tagrec_jax.data.builder import is_large, read_table
 
-  people = read_table(folder, "people")
-  offsets = people["items"].offsets
+  large = is_large(folder, "people")
+  people = (
+    _mapped_people(folder)
+    if large
+    else _flat(read_table(folder, "people"), 0, 0)
+  )
   catalogue = read_table(folder, "catalogue")
   tags = read_table(folder, "tags")
   items, new_items = _vocabularies(catalogue, spec.num_items)
   trained_tags, new_tags = _vocabularies(tags, spec.num_tags)
   return {
-    "people": Vocabulary(_texts(people["id"])),
+    "people": _people_ids(people["id"], large),
     "events": Interactions(
-      offsets,
+      people["items"].offsets,
       people["items"].values,
-      people["times"].values,
-      _posted(people),
+      people["times"],
+      people.get("posted"),
       {
-        feature.name: people[key].values
+        feature.name: people[key]
         for feature in spec.of(Part.MOMENT)
         if (key := f"{Part.MOMENT}_{feature.name}") in people
       },
     ),
-    "train_ends": offsets[:-1] + people["train"],
-    "valid": _questions(people["valid"], offsets),
-    "test": _questions(people["test"], offsets),
+    "train_ends": people["train_ends"],
+    "valid": Questions(people["valid_people"], people["valid_events"]),
+    "test": Questions(people["test_people"], people["test_events"]),
     "person": _features(people, Part.PERSON, spec),
     "items": items,
     "new_items": new_items,
@@ -94,11 +104,53 @@ def _people(dataset: Dataset) -> Columns:
   }
 
 
-def _posted(people: Mapping[str, Any]) -> Lists | None:
-  """The tags of each event: all of a person's, and how many each one has."""
-  if "posted" not in people:
-    return None
-  return Lists.of(people["posted"].values, people["posts"].values)
+def _mapped_people(folder: pathlib.Path) -> dict[str, Any]:
+  """`_flat` of all people, in files that are mapped."""
+  from tagrec_jax.data.builder import read_parts
+
+  def parts() -> Iterator[Columns]:
+    person = event = 0
+    for people in read_parts(folder, "people"):
+      flat = _flat(people, person, event)
+      yield flat
+      person += len(flat["train_ends"])
+      event += len(flat["times"])
+
+  return mapped_columns(folder / _MAPPED, parts)
+
+
+def _people_ids(letters: Lists, large: bool) -> Vocabulary:
+  """Of many people without an object for each."""
+  if large and (ids := SortedIds(letters)).ascend():
+    return Vocabulary(ids)
+  return Vocabulary(_texts(letters))
+
+
+def _flat(people: Mapping[str, Any], person: int, event: int) -> dict[str, Any]:
+  """What `_people` made of some people, the first of whom is `person`.
+
+  Events are counted from `event` here, but for offsets of lists, which count
+  from 0. Parts of the people one after another are the whole.
+  """
+  offsets = people["items"].offsets + event
+  flat = {
+    "id": people["id"],
+    "items": people["items"],
+    "times": people["times"].values,
+    "train_ends": offsets[:-1] + people["train"],
+  }
+  for name in ("valid", "test"):
+    asked = _questions(people[name], offsets)
+    flat[f"{name}_people"] = asked.people + np.int32(person)
+    flat[f"{name}_events"] = asked.events
+  if "posted" in people:  # all tags of a person, and how many each event has
+    flat["posted"] = Lists.of(people["posted"].values, people["posts"].values)
+  for name, column in people.items():
+    if name.startswith(f"{Part.MOMENT}_"):
+      flat[name] = column.values
+    elif name.startswith(f"{Part.PERSON}_"):
+      flat[name] = column
+  return flat
 
 
 def _catalogue(dataset: Dataset) -> Columns:
@@ -145,18 +197,15 @@ def _questions(asked: Lists, offsets: np.ndarray) -> Questions:
   return Questions(people, asked.values + offsets[people])
 
 
-# Text: damaged files may hold characters that UTF-8 alone does not take.
-
-
 def _letters(texts: Sequence[str]) -> Lists:
-  encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-  lengths = np.fromiter(map(len, encoded), np.int64)
-  return Lists.of(np.frombuffer(b"".join(encoded), np.uint8), lengths)
+  letters = [encoded(text) for text in texts]
+  lengths = np.fromiter(map(len, letters), np.int64)
+  return Lists.of(np.frombuffer(b"".join(letters), np.uint8), lengths)
 
 
 def _texts(letters: Lists) -> tuple[str, ...]:
   joined = letters.values.tobytes()
   return tuple(
-    joined[start:end].decode("utf-8", "surrogatepass")
+    decoded(joined[start:end])
     for start, end in itertools.pairwise(letters.offsets.tolist())
   )
