@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tagrec_jax.core.errors import StorageError, UserError
-from tagrec_jax.data import store
+from tagrec_jax.data import folders, store
 from tagrec_jax.data.sources.folder import Folder
 from tagrec_jax.data.sources.rows import Row
 from tagrec_jax.run import trained
@@ -169,7 +169,7 @@ def test_arrays_with_objects_in_them_are_not_read(tmp_path):
   np.save(content, array, allow_pickle=True)
   path = next(iter(folder.rglob("*array_record*")))
   path.write_bytes(content.getvalue())
-  store._write_sums(folder)  # even with sums that fit
+  folders.write_sums(folder)  # even with sums that fit
   with pytest.raises(StorageError):
     store.read(folder)
   path = tmp_path / "codes.npy"
