@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
 from tagrec_jax.core.rng import named_generator
 from tagrec_jax.core.settings import PipelineSettings
+from tagrec_jax.data.mapped import gathered
 from tagrec_jax.data.packing import pack
 
 WINDOW_ROWS = 512
@@ -21,6 +23,12 @@ WINDOW_ROWS = 512
 
 FULL = 0.98
 """How full rows are at least where histories are cut anyway ('chunks')."""
+
+_PART = 2**16
+"""People or slices that are looked at together."""
+
+_ALL = 2**62
+"""Events: more than anybody has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +43,9 @@ class Slices:
   people: np.ndarray
   first: np.ndarray
   last: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.people)
 
   def __getitem__(self, key: slice | np.ndarray) -> Slices:
     return Slices(self.people[key], self.first[key], self.last[key])
@@ -53,6 +64,32 @@ class Slices:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Histories:
+  """A slice of each person, made when it is asked for.
+
+  Attributes:
+    people: int32 [N], in the order of the slices.
+    starts, ends, skip: see `RowStream`.
+    longest: events of a slice, the newest ones.
+  """
+
+  people: np.ndarray
+  starts: np.ndarray
+  ends: np.ndarray
+  skip: int
+  longest: int
+
+  def __len__(self) -> int:
+    return len(self.people)
+
+  def __getitem__(self, key: slice) -> Slices:
+    people = self.people[key].astype(np.int64)
+    last = self.ends[people]
+    first = np.maximum(self.starts[people] + self.skip, last - self.longest)
+    return Slices(people, first, last)
+
+
+@dataclasses.dataclass(frozen=True)
 class _Epoch:
   """Windows of an epoch.
 
@@ -62,7 +99,7 @@ class _Epoch:
     rows: int64 [W + 1]; and fills the rows rows[w]:rows[w + 1].
   """
 
-  slices: Slices
+  slices: Slices | _Histories
   starts: np.ndarray
   rows: np.ndarray
 
@@ -74,8 +111,13 @@ class RowStream:
   'chunks', which cuts them at random places anyway, some are cut once more so
   that rows get full.
 
+  Of millions of people nothing is in memory but what a window needs: whole
+  histories are made when they are asked for, and a long order of people lies in
+  a file. Parts of 'chunks' are in memory, 24 bytes each.
+
   Args:
-    starts, ends: int64 [P]; the questions of person p are starts[p]:ends[p].
+    starts, ends: int64 [P]; of person p. Neither is copied.
+    skip: the questions of person p are starts[p] + skip:ends[p].
   """
 
   def __init__(
@@ -84,18 +126,23 @@ class RowStream:
     ends: np.ndarray,
     settings: PipelineSettings,
     seed: int,
+    *,
+    skip: int = 0,
   ):
     self._settings = settings
     self._seed = seed
-    people = np.flatnonzero(ends > starts)
-    histories = Slices(people, starts[people], ends[people])
-    if settings.long_histories == "newest":
-      oldest = histories.last - settings.max_history
-      histories = dataclasses.replace(
-        histories, first=np.maximum(histories.first, oldest)
-      )
-    self._histories = histories
-    self.questions = int(histories.lengths.sum())
+    newest = settings.long_histories == "newest"
+    self._histories = _Histories(
+      gathered(_asked(starts, ends, skip), np.int32),
+      starts,
+      ends,
+      skip,
+      settings.max_history if newest else _ALL,
+    )
+    self.questions = sum(
+      int(self._histories[part].lengths.sum())
+      for part in _parts(len(self._histories))
+    )
     """In an epoch."""
     self.rows_per_epoch = 0
     # The running epoch and the next, which a prefetching thread may be at.
@@ -123,7 +170,7 @@ class RowStream:
   def _count_rows(self) -> int:
     """As many rows as all windows need if they pack like the first one."""
     epoch, length = self._epoch(0), self._settings.row_length
-    lengths = epoch.slices.lengths[: epoch.starts[1]]
+    lengths = epoch.slices[: epoch.starts[1]].lengths
     full = lengths.sum() / (pack(lengths, length).num_rows * length)
     if self._settings.long_histories == "chunks":
       full = max(full, FULL)
@@ -134,19 +181,20 @@ class RowStream:
 
   def _make_epoch(self, number: int) -> _Epoch:
     random = named_generator(self._seed, "batches", number)
-    slices = self._histories
+    histories = self._histories
+    slices: Slices | _Histories
     if self._settings.long_histories == "chunks":
-      slices = _chunks(slices, self._settings.max_history, random)
-    slices = slices[random.permutation(len(slices.people))]
-    tokens = np.cumsum(slices.lengths)
+      chunks = _chunks(histories[:], self._settings.max_history, random)
+      slices = chunks[random.permutation(len(chunks))]
+    else:
+      order = gathered([histories.people], np.int32)
+      random.shuffle(order)
+      slices = dataclasses.replace(histories, people=order)
     size = WINDOW_ROWS * self._settings.row_length
     windows = max(1, self.questions // size)
     cuts = np.arange(1, windows) * self.questions // windows
-    starts = np.concatenate(
-      [[0], np.searchsorted(tokens, cuts), [len(tokens)]]
-    ).astype(np.int64)
-    before = np.append(0, tokens)[starts]
-    return _Epoch(slices, starts, before * self.rows_per_epoch // tokens[-1])
+    starts, before = _cut(slices, cuts)
+    return _Epoch(slices, starts, before * self.rows_per_epoch // before[-1])
 
   def _make_window(self, number: int, window: int) -> tuple[Slices, np.ndarray]:
     """Its slices by row, and the row of each in the epoch, ascending."""
@@ -161,6 +209,45 @@ class RowStream:
     begin = slices.first[of] + packing.skips[order]
     pieces = Slices(slices.people[of], begin, begin + packing.lengths[order])
     return pieces, rows[order]
+
+
+def _parts(count: int) -> Iterator[slice]:
+  """0:count in parts, so that arrays as long are never made."""
+  for begin in range(0, count, _PART):
+    yield slice(begin, min(begin + _PART, count))
+
+
+def _asked(
+  starts: np.ndarray, ends: np.ndarray, skip: int
+) -> Iterator[np.ndarray]:
+  """The people who have questions, part after part."""
+  for part in _parts(len(ends)):
+    yield part.start + np.flatnonzero(ends[part] > starts[part] + skip)
+
+
+def _cut(
+  slices: Slices | _Histories, cuts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Windows that end with the slice that reaches each cut.
+
+  Args:
+    cuts: int64 [W - 1], tokens, ascending.
+
+  Returns:
+    int64 [W + 1] each, with both ends: the first slice of every window and the
+    tokens before it.
+  """
+  starts, before, total = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)], 0
+  for part in _parts(len(slices)):
+    tokens = np.cumsum(np.append(total, slices[part].lengths))
+    inside = cuts[(cuts > total) & (cuts <= tokens[-1])]
+    places = np.searchsorted(tokens[1:], inside)
+    starts.append(part.start + places)
+    before.append(tokens[places])
+    total = int(tokens[-1])
+  return np.append(np.concatenate(starts), len(slices)), np.append(
+    np.concatenate(before), total
+  )
 
 
 def _chunks(

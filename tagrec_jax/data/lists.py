@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -32,3 +33,7 @@ class Lists:
 
   def __getitem__(self, number: int) -> np.ndarray:
     return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+
+Columns = Mapping[str, np.ndarray | Lists]
+"""Of a table, see tables.py."""

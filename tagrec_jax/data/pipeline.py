@@ -246,8 +246,13 @@ class TrainBatches:
     self._share = share_of_rows(settings.batch_rows, hosts)
     self._first = host * self._share
     self._tokens = Tokens(dataset, settings.row_length, moment, person)
-    starts = dataset.events.offsets[:-1] + (not settings.begin_token)
-    self._stream = RowStream(starts, dataset.train_ends, settings, seed)
+    self._stream = RowStream(
+      dataset.events.offsets[:-1],
+      dataset.train_ends,
+      settings,
+      seed,
+      skip=0 if settings.begin_token else 1,
+    )
     if not self._stream.questions:
       raise UserError(
         "config.data",

@@ -4,12 +4,85 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import overload
 
 import numpy as np
 from jaxtyping import Int32
 
 from tagrec_jax.core.axes import UNKNOWN
+from tagrec_jax.data.lists import Lists
+
+_PART = 2**16
+
+
+class SortedIds(Sequence[str]):
+  """Ids as their letters in one array, which may be mapped: none is an object.
+
+  One is found by halving, which is right only if they `ascend`.
+
+  Args:
+    letters: uint8, UTF-8 of each id; its order is that of code points.
+  """
+
+  def __init__(self, letters: Lists):
+    self._letters = letters
+
+  def ascend(self) -> bool:
+    """Whether each id comes after the one before it."""
+    pairs = itertools.pairwise(self._encoded())
+    return all(one < other for one, other in pairs)
+
+  def __len__(self) -> int:
+    return len(self._letters.offsets) - 1
+
+  @overload
+  def __getitem__(self, key: int) -> str: ...
+  @overload
+  def __getitem__(self, key: slice) -> tuple[str, ...]: ...
+  def __getitem__(self, key: int | slice) -> str | tuple[str, ...]:
+    if isinstance(key, slice):
+      return tuple(self[row] for row in range(len(self))[key])
+    return decoded(self._letters[range(len(self))[key]].tobytes())
+
+  def __iter__(self) -> Iterator[str]:
+    return map(decoded, self._encoded())
+
+  def __contains__(self, id: object) -> bool:
+    return isinstance(id, str) and self.get(id, UNKNOWN) != UNKNOWN
+
+  def __eq__(self, other: object) -> bool:
+    if not isinstance(other, Sequence) or len(self) != len(other):
+      return NotImplemented
+    return all(a == b for a, b in zip(self, other, strict=True))
+
+  def __hash__(self) -> int:
+    return hash(tuple(self))
+
+  def get(self, id: str, default: int) -> int:
+    """The row of an id."""
+    row = bisect_left(self, id)
+    return row if row < len(self) and self[row] == id else default
+
+  def _encoded(self) -> Iterator[bytes]:
+    offsets = self._letters.offsets
+    for begin in range(0, len(self), _PART):
+      bounds = offsets[begin : begin + _PART + 1]
+      joined = self._letters.values[bounds[0] : bounds[-1]].tobytes()
+      for start, end in itertools.pairwise((bounds - bounds[0]).tolist()):
+        yield joined[start:end]
+
+
+def encoded(text: str) -> bytes:
+  """UTF-8 of any text: damaged files may hold characters it does not take."""
+  return text.encode("utf-8", "surrogatepass")
+
+
+def decoded(letters: bytes) -> str:
+  """What was `encoded`."""
+  return letters.decode("utf-8", "surrogatepass")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,18 +91,22 @@ class Vocabulary:
 
   Attributes:
     ids: in the order they were given. Where the order means nothing, use
-      `sorted`: then it depends on nothing but the ids.
+      `sorted`: then it depends on nothing but the ids. `SortedIds` stay as they
+      are, all else becomes a tuple.
 
   Raises:
     ValueError: if an id comes twice.
   """
 
   ids: Sequence[str]
-  _rows: Mapping[str, int] = dataclasses.field(
+  _rows: Mapping[str, int] | SortedIds = dataclasses.field(
     init=False, repr=False, compare=False
   )
 
   def __post_init__(self):
+    if isinstance(self.ids, SortedIds):
+      object.__setattr__(self, "_rows", self.ids)
+      return
     ids = tuple(self.ids)
     rows = {id: row for row, id in enumerate(ids)}
     if len(rows) < len(ids):
@@ -67,9 +144,8 @@ class Vocabulary:
     """sha256 (hex) of the ids in order."""
     digest = hashlib.sha256()
     for id in self.ids:
-      # The length keeps ('ab', 'c') and ('a', 'bc') apart; ids may hold any
-      # character, even a lone surrogate out of a damaged file.
-      text = id.encode("utf-8", "surrogatepass")
+      # The length keeps ('ab', 'c') and ('a', 'bc') apart.
+      text = encoded(id)
       digest.update(len(text).to_bytes(8, "little"))
       digest.update(text)
     return digest.hexdigest()

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from tagrec_jax.core.axes import BEGIN, UNKNOWN
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.data import store
 from tagrec_jax.data.dataset import NO_TIME
+from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.pipeline import TrainBatches
+from tagrec_jax.data.questions import question_batches
+from tagrec_jax.data.spec import Feature, Kind, Part, Spec
 from tests.data.made import SETTINGS, make_dataset
 
 
@@ -166,3 +170,51 @@ def test_times_are_of_what_is_read_and_of_what_is_asked():
   for name in ("history_times", "asked_times"):
     assert (batch[name][segments == 0] == UNKNOWN).all()
     assert batch[name].max() > 0
+
+
+@pytest.mark.parametrize("long", ["newest", "chunks"])
+def test_batches_of_mapped_columns_are_the_same(tmp_path, monkeypatch, long):
+  from tagrec_jax.data import builder, epochs, mapped
+
+  monkeypatch.setattr(epochs, "WINDOW_ROWS", 2)
+  settings = dataclasses.replace(
+    SETTINGS, long_histories=long, begin_token=False
+  )
+  dataset = make_dataset([3, 9, 5, 2, 30, 7, 2, 4, 8])
+  dataset = dataclasses.replace(
+    dataset,
+    spec=Spec(1000, 0, (Feature("group", Part.PERSON, Kind.CATEGORY, 3),)),
+  )
+  dataset = dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
+  monkeypatch.setattr(builder, "BLOCK_ROWS", 1)
+  store.write(dataset, tmp_path / "data")
+  monkeypatch.setattr(builder, "SHARD_BLOCKS", 3)
+  monkeypatch.setattr(builder, "LARGE", 0)
+  monkeypatch.setattr(mapped, "LARGE", 0)
+  read = store.read(tmp_path / "data")
+  few = {"person": ("group",), "moment": ("hour",), "seed": 3}
+  few = {"person": ("group",), "moment": ("hour",), "seed": 3}
+  drawn = {}
+  for part, data in ((1, read), (2, read), (2**16, dataset)):
+    if data is dataset:
+      monkeypatch.setattr(mapped, "LARGE", 2**24)
+    monkeypatch.setattr(epochs, "_PART", part)
+    made = TrainBatches(data, settings, **few)
+    assert made.steps_per_epoch < 2
+    drawn[part] = [made(step) for step in range(4)]
+  for batches in zip(*drawn.values(), strict=True):
+    for name, array in batches[2].items():
+      np.testing.assert_array_equal(array, batches[0][name])
+      np.testing.assert_array_equal(array, batches[1][name])
+  for questions in ("valid", "test"):
+    both = [
+      list(
+        question_batches(
+          data, getattr(data, questions), settings, batch_people=4
+        )
+      )
+      for data in (dataset, read)
+    ]
+    for batch, other in zip(*both, strict=True):
+      for name, array in batch.items():
+        np.testing.assert_array_equal(array, other[name])

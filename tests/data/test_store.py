@@ -17,110 +17,19 @@ from hypothesis import strategies as st
 
 from tagrec_jax.core.errors import StorageError
 from tagrec_jax.data import store
-from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions, Questions
-from tagrec_jax.data.encodings import Encoding
+from tagrec_jax.data.dataset import Interactions, Questions
 from tagrec_jax.data.fingerprint import fingerprint
-from tagrec_jax.data.lists import Lists
-from tagrec_jax.data.spec import Feature, Kind, Part, Spec
+from tagrec_jax.data.spec import Spec
 from tagrec_jax.data.vocab import Vocabulary
 from tests.data.made import lists_of_tags
-
-# Every kind of feature, values that are easily lost, and people with no
-# events, with training only, and with several questions.
-ODD_NAME = "lengths_brand/färbe .\n"
-FEATURES = (
-  Feature("tags", Part.PRODUCT, Kind.ID_SET, 2, 3),
-  Feature("numbers", Part.PRODUCT, Kind.NUMBER, 0, 2),
-  Feature(ODD_NAME, Part.PRODUCT, Kind.CATEGORY, 2),
-  Feature("text", Part.PRODUCT, Kind.TEXT, 9, 2),
-  Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 9, 1),
-  Feature("image", Part.PRODUCT, Kind.IMAGE, 0, 2),
-  Feature("audio", Part.PRODUCT, Kind.AUDIO, 0, 3),
-  Feature("pretrained", Part.PRODUCT, Kind.VECTOR, 0, 2),
-  Feature("text", Part.TAG, Kind.TEXT, 9, 2),
-  Feature("gender", Part.PERSON, Kind.CATEGORY, 2),
-  Feature("hour", Part.MOMENT, Kind.CATEGORY, 24),
-  Feature(ODD_NAME, Part.MOMENT, Kind.CATEGORY, 3),
+from tests.data.stored import (
+  ODD_NAME,
+  assert_same,
+  damages,
+  files_of,
+  make_mapped,
+  small,
 )
-
-
-def small() -> Dataset:
-  numbers = np.array([[np.nan, -0.0], [1e-38, 5.0], [0, 1]], np.float32)
-  dataset = Dataset(
-    name="small",
-    fingerprint="",
-    spec=Spec(2, 2, FEATURES, 1, 1),
-    items=Vocabulary(["00123", "\udc80"]),
-    tags=Vocabulary(["blau", "grün"]),
-    people=Vocabulary(["p0", "p1", "p2", "p3"]),
-    titles=("", "雨\n🙂", "new"),
-    events=Interactions(
-      np.array([0, 4, 4, 5, 8], np.int64),
-      np.array([0, 1, -1, 0, 1, 1, 0, 2], np.int32),
-      np.array([NO_TIME, 0, 2**53 + 1, 2**62, -5, 1, 1, 2], np.int64),
-      Lists.of(
-        np.array([0, 2, 1, 1, 0], np.int32), np.array([2, 0, 1, 0, 0, 0, 1, 1])
-      ),
-      {ODD_NAME: np.array([0, -1, 2, 1, 0, 0, 1, 2], np.int32)},
-    ),
-    train_ends=np.array([1, 4, 5, 7], np.int64),
-    valid=Questions(np.array([0, 0], np.int32), np.array([1, 2], np.int64)),
-    test=Questions(np.array([0, 3], np.int32), np.array([3, 7], np.int64)),
-    product={
-      "tags": np.array([[0, 1, -1], [-1, -1, -1], [1, 2, -1]], np.int32),
-      "numbers": numbers,
-      ODD_NAME: np.array([1, -1, 0], np.int32),
-      "text": np.array([[8, -1], [-1, -1], [0, 1]], np.int32),
-      "ngrams": np.array([[-1], [8], [0]], np.int32),
-      "image": np.arange(36, dtype=np.uint8).reshape(3, 2, 2, 3),
-      "audio": np.array([[-32768] * 3, [0, 1, 32767], [-1, 0, 0]], np.int16),
-      "pretrained": numbers[::-1],
-    },
-    person={"gender": np.array([0, 1, -1, 0], np.int32)},
-    new_items=Vocabulary(["00122"]),
-    new_tags=Vocabulary(["a tag\u2028"]),
-    test_items=np.array([2], np.int32),
-    tag={"text": np.array([[0, -1], [1, 2], [-1, -1]], np.int32)},
-    counts={"duplicates": 3},
-    encodings=(
-      Encoding(
-        FEATURES[1], Vocabulary(["price", "year"]), (0.1, 1 / 3), (1e-9, 2.0)
-      ),
-      Encoding(
-        Feature("ngrams", Part.PRODUCT, Kind.NGRAMS, 3, 2),
-        ngrams=np.array([0, 2**32 - 1], np.uint32),
-        weights=np.array([1e-38, 1 / 3, 0], np.float32),
-      ),
-      Encoding(
-        Feature("tokens", Part.TAG, Kind.TEXT, 3, 2),
-        tokenizer='{"雨": "\r\n"}',
-      ),
-    ),
-  )
-  return dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
-
-
-def assert_same(a, b) -> None:
-  """Equal to the last bit, with types."""
-  if isinstance(a, np.ndarray):
-    assert a.dtype == b.dtype
-    assert a.shape == b.shape
-    assert a.tobytes() == b.tobytes()
-  elif isinstance(a, dict):
-    assert a.keys() == b.keys()
-    for key in a:
-      assert_same(a[key], b[key])
-  elif isinstance(a, tuple) and a and isinstance(a[0], Encoding):
-    assert len(a) == len(b)
-    for one, other in zip(a, b, strict=True):
-      assert_same(one, other)
-  elif isinstance(a, Dataset | Interactions | Questions | Encoding | Lists):
-    assert type(a) is type(b)
-    for field in dataclasses.fields(a):
-      assert_same(getattr(a, field.name), getattr(b, field.name))
-  else:
-    assert type(a) is type(b)
-    assert a == b
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +101,9 @@ def test_any_histories(data, tmp_path_factory):
   dataset = dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
   store.write(dataset, folder := tmp_path_factory.mktemp("any") / "data")
   assert_same(store.read(folder), dataset)
+  with pytest.MonkeyPatch.context() as patch:
+    make_mapped(patch, data.draw(st.integers(1, 3)))
+    assert_same(store.read(folder), dataset)
 
 
 def test_no_people_no_tags_and_no_features(tmp_path):
@@ -241,25 +153,6 @@ def test_several_shards(tmp_path, monkeypatch):
   ]
   monkeypatch.undo()
   assert_same(store.read(tmp_path / "data"), small())
-
-
-def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def damages():
-  def flip(path: pathlib.Path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-  def truncate(path: pathlib.Path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-  def empty(path: pathlib.Path):
-    path.write_bytes(b"")
-
-  return [flip, truncate, empty, pathlib.Path.unlink]
 
 
 @pytest.mark.parametrize("damage", damages(), ids=lambda d: d.__name__)
@@ -348,17 +241,17 @@ import socket, sys
 def refuse(*args, **kwargs):
   raise AssertionError("the network was tried")
 socket.socket.connect = socket.getaddrinfo = refuse
-from tests_data_test_store import small, store, StorageError
+from tagrec_jax.core.errors import StorageError
+from tagrec_jax.data import store
+from tests.data.stored import small
 """
 
 
-def run_alone(program: str, tmp_path: pathlib.Path):
-  # Under a name of its own, as tests are no package.
-  shutil.copy(__file__, tmp_path / "tests_data_test_store.py")
+def run_alone(program: str):
   return subprocess.run(
     [sys.executable, "-c", ALONE + textwrap.dedent(program)],
     cwd=pathlib.Path(__file__).parents[2],
-    env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}."},
+    env=os.environ | {"PYTHONPATH": "."},
     capture_output=True,
     check=False,
     text=True,
@@ -372,8 +265,7 @@ def test_is_silent_and_needs_neither_network_nor_tensorflow(tmp_path):
     store.write(small(), {str(tmp_path / "data")!r})
     store.read({str(tmp_path / "data")!r})
     assert "tensorflow" not in sys.modules
-    """,
-    tmp_path,
+    """
   )
   assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -388,12 +280,9 @@ def test_a_full_disk(tmp_path):
       store.write(small(), {str(tmp_path / "data")!r})
     except StorageError as error:
       print(error)
-    """,
-    tmp_path,
+    """
   )
   assert done.stderr == ""
   assert "cannot be written (" in done.stdout
   assert len(done.stdout.splitlines()) == 1
-  assert [path.name for path in tmp_path.iterdir()] == [
-    "tests_data_test_store.py"
-  ]
+  assert not list(tmp_path.iterdir())
