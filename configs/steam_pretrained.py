@@ -9,9 +9,9 @@ Run: python -m experiments.train --config=configs/steam_pretrained.py \
   --config.data.folder=FOLDER --config.data.pretrained_text=ENCODER \
   --workdir=runs/steam_pretrained
 Expect: a little above configs/steam.py: titles are short.
-Measured: P@1 .8831, P@5 .5215, PSP@5 .6043 on test; P@5 .0081 and PSP@5 .0133
+Measured: P@1 .8841, P@5 .5246, PSP@5 .6087 on test; P@5 .0121 and PSP@5 .0196
   above the best of fastText, Omikuji, PECOS and SGD in the same run
-  (docs/tag_peers.md); 326 s on 2 cores beside other work, commit 7c30ed4,
+  (docs/tag_peers.md); 428 s on 2 cores beside other work, commit 47e70dc,
   2026-11-28.
 """
 
