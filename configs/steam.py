@@ -7,13 +7,14 @@ What: games of the Steam store with their tags; a tenth of them, whole series at
   are tags too.
 Source: hashed n-grams (fastText, Joulin et al. 2016), late fusion, each right
   tag against the wrong ones (Gupta et al. 2024), three members that answer
-  together. Games: Kang and McAuley, 2018.
+  together, and products that vote (Khandelwal et al. 2020). Games: Kang and
+  McAuley, 2018.
 Run: python -m experiments.train --config=configs/steam.py \
   --config.data.folder=FOLDER --workdir=runs/steam
 Expect: every modality adds to the others, see docs/products.md; above Omikuji,
   PECOS and fastText, see docs/tag_peers.md.
-Measured: P@1 .8762, P@5 .5192, PSP@5 .6103 on valid, where the best peers have
-  P@5 .5121 (Omikuji) and PSP@5 .5944 (PECOS); commit 8f39b1e, 2026-11-28.
+Measured: P@1 .8883, P@5 .5225, PSP@5 .6109 on valid, where the best peer has
+  P@5 .5138 and PSP@5 .5950 (Omikuji); commit d8467f3, 2026-11-28.
 """
 
 import ml_collections
