@@ -16,19 +16,16 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.data.lists import Lists
+from tagrec_jax.data.lists import Columns
+from tagrec_jax.data.mapped import open_columns, write_columns
 
 if TYPE_CHECKING:
   from apache_beam import Pipeline
 
-  from tagrec_jax.data.tables import Columns
-
 Shard = tuple[pathlib.Path, range]
 """Its file, and the numbers of its blocks."""
-Write = Callable[["Columns", Shard], None]
+Write = Callable[[Columns, Shard], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +68,8 @@ class Beam:
     """
     import apache_beam as beam
 
-    shared = Shared.write(columns, folder)
-    write_one = functools.partial(_write_one, write, shared)
+    write_one = functools.partial(_write_one, write, folder)
+    write_columns(folder, [columns])
     try:
       with self._pipeline() as pipeline:
         all_shards = pipeline | "Shards" >> beam.Create(list(shards))
@@ -116,54 +113,11 @@ class Beam:
     return f"--beam_options='{' '.join(self.options)}'"
 
 
-@dataclasses.dataclass(frozen=True)
-class Shared:
-  """Columns in a folder that workers see.
-
-  Attributes:
-    folder: has a file, or for lists two, of each column.
-    lists: by name whether a column is one of lists.
-  """
-
-  folder: pathlib.Path
-  lists: dict[str, bool]
-
-  @classmethod
-  def write(cls, columns: Columns, folder: pathlib.Path) -> Shared:
-    """Writes columns into a new folder."""
-    folder.mkdir()
-    shared = cls(folder, {n: isinstance(c, Lists) for n, c in columns.items()})
-    for number, column in enumerate(columns.values()):
-      if isinstance(column, Lists):
-        np.save(shared._file(number, "values"), column.values)
-        np.save(shared._file(number, "offsets"), column.offsets)
-      else:
-        np.save(shared._file(number), column)
-    return shared
-
-  def read(self) -> Columns:
-    """The columns; only what is looked at is read."""
-    return {
-      name: Lists(self._map(number, "values"), self._map(number, "offsets"))
-      if of_lists
-      else self._map(number)
-      for number, (name, of_lists) in enumerate(self.lists.items())
-    }
-
-  def _file(self, number: int, part: str = "rows") -> pathlib.Path:
-    # By number: names may be anything.
-    return self.folder / f"{number}.{part}.npy"
-
-  def _map(self, number: int, part: str = "rows") -> np.ndarray:
-    path = self._file(number, part)
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _write_one(write: Write, shared: Shared, shard: Shard) -> None:
+def _write_one(write: Write, folder: pathlib.Path, shard: Shard) -> None:
   """Writes a shard, which appears complete: runners may try it twice."""
   path, blocks = shard
-  unfinished = shared.folder / uuid.uuid4().hex
-  write(shared.read(), (unfinished, blocks))
+  unfinished = folder / uuid.uuid4().hex
+  write(open_columns(folder), (unfinished, blocks))
   unfinished.rename(path)
 
 

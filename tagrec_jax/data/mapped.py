@@ -37,7 +37,7 @@ def mapped_columns(
   """
   if not folder.exists():
     try:
-      _bring(folder, make())
+      write_columns(folder, make())
     except OSError as error:
       raise StorageError(
         str(folder),
@@ -46,6 +46,11 @@ def mapped_columns(
         "look at the disk: large columns are kept there, not in memory",
       ) from error
   folders.check_sums(folder, "delete the folder, it will be made again")
+  return open_columns(folder)
+
+
+def open_columns(folder: pathlib.Path) -> dict[str, Any]:
+  """What `write_columns` wrote, unchecked: only what is used is read."""
   index = json.loads((folder / _INDEX).read_text(encoding="ascii"))
   return {
     column["name"]: Lists(
@@ -132,7 +137,7 @@ class _GrowingLists:
     self.offsets.close()
 
 
-def _bring(folder: pathlib.Path, parts: Iterable[Columns]) -> None:
+def write_columns(folder: pathlib.Path, parts: Iterable[Columns]) -> None:
   """Writes a folder of columns; if another process was quicker, its is kept."""
   with folders.building(folder) as new:
     with contextlib.ExitStack() as stack:

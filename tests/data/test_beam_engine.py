@@ -6,14 +6,12 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data import store
-from tagrec_jax.data.beam_engine import Beam, Shared
-from tagrec_jax.data.lists import Lists
-from tests.data.test_store import assert_same, small
+from tagrec_jax.data.beam_engine import Beam
+from tests.data.stored import assert_same, small
 
 LOCAL = "--runner=DirectRunner"
 PROCESSES = "--direct_running_mode=multi_processing --direct_num_workers=2"
@@ -41,17 +39,6 @@ def test_without_beam(monkeypatch):
   with pytest.raises(UserError, match=r"not installed.*\[beam\]") as error:
     Beam.of([LOCAL])
   assert "\n" not in str(error.value)
-
-
-def test_workers_find_the_columns(tmp_path):
-  columns = {
-    "odd/ é\n": np.arange(6, dtype=np.int16).reshape(3, 2),
-    "lists": Lists.of(np.array([3.0, 1.0], np.float32), np.array([0, 2, 0])),
-    "none": Lists.empty(3),
-  }
-  found = Shared.write(columns, tmp_path / "columns").read()
-  assert list(found) == list(columns)
-  assert_same(dict(found), columns)
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path):

@@ -99,13 +99,13 @@ def test_mapped_columns_appear_complete(copy, monkeypatch):
   from tagrec_jax.data import mapped
 
   make_mapped(monkeypatch)
-  bring = mapped._bring
+  bring = mapped.write_columns
 
   def second(folder, parts):
     bring(folder, parts := list(parts))  # another process was quicker
     bring(folder, parts)
 
-  monkeypatch.setattr(mapped, "_bring", second)
+  monkeypatch.setattr(mapped, "write_columns", second)
   assert_same(store.read(copy), small())
   assert not list(copy.glob("*incomplete*"))
   shutil.rmtree(copy / "mapped")
