@@ -113,7 +113,7 @@ class RowStream:
 
   Of millions of people nothing is in memory but what a window needs: whole
   histories are made when they are asked for, and a long order of people lies in
-  a file. Parts of 'chunks' are in memory, 24 bytes each.
+  a file. With 'chunks' all parts are in memory.
 
   Args:
     starts, ends: int64 [P]; of person p. Neither is copied.

@@ -3,7 +3,8 @@
 A folder holds `dataset.json` (the small things), what is large of encodings in
 files of its own, the ArrayRecord shards of people, catalogue and tags (TFDS,
 see builder.py), the first of the rows that were refused, and `SHA256SUMS` over
-all of them, which `sha256sum -c` reads too.
+all of them, which `sha256sum -c` reads too. Reading adds `mapped/`, columns of
+many people with sums of their own, see mapped.py.
 """
 
 from __future__ import annotations
