@@ -283,4 +283,4 @@ def test_a_table_of_a_million_events_of_one_person(
     lambda: found.append(clean(Folder(str(tmp_path)).read(), data_settings()))
   )
   assert len(found[0].events) == count
-  assert rose < 1000 * count
+  assert rose < 400 * count
