@@ -244,7 +244,7 @@ CASES = {
     "tests/data/test_encodings.py::test_numbers_are_always_bounded",
   ),
   32: _case(
-    "CSV: quotes, encodings, columns, line ends; any bytes",
+    "CSV: quotes, encodings, columns, line ends; a fuzzer at all readers",
     f"{_INPUT}csv",
     f"{_INPUT}csv_that_is_only_unusual",
     f"{_INPUT}csv_headers",
