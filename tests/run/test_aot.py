@@ -66,7 +66,10 @@ def shop():
 
 
 # 'prepare' is compiled on the way to 'serve'.
-@pytest.mark.parametrize("step", ["train", "evaluate", "serve"])
+@pytest.mark.parametrize(
+  "step",
+  [pytest.param("train", marks=pytest.mark.nightly), "evaluate", "serve"],
+)
 def test_all_programs_compile_for_eight_devices(step):
   found = child.examine(request(shop(), step=step))
   assert found["mesh"] == MESH
@@ -109,6 +112,7 @@ def test_a_made_up_catalogue_stands_for_the_data_set(tmp_path):
   assert made["memory"]["arguments"] == real["memory"]["arguments"]
 
 
+@pytest.mark.nightly
 def test_posts_compile_with_their_data(tmp_path):
   config = shop()
   config.task = "tag_post"

@@ -58,14 +58,8 @@ def begun(go, tmp_path_factory):
   return folder, go(folder, FOUR_BY_TWO, BEFORE)[0]
 
 
-@pytest.mark.parametrize(
-  "layout",
-  [
-    "tensor:2,1,2",
-    pytest.param("data:8,1,1", marks=pytest.mark.nightly),
-    pytest.param("data:1,1,1", marks=pytest.mark.nightly),
-  ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("layout", ["tensor:2,1,2", "data:8,1,1", "data:1,1,1"])
 def test_saved_on_4_by_2_a_run_goes_on_elsewhere(
   tiny, go, whole, begun, tmp_path, layout
 ):

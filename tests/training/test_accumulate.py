@@ -74,6 +74,7 @@ def test_one_bad_part_is_a_bad_step(in_parts, wanted):
   assert report.sums["skipped"].total == 1
 
 
+@pytest.mark.nightly
 def test_parts_need_the_memory_of_a_small_batch(tiny):
   batch = {
     n: np.tile(x, (16, *[1] * (x.ndim - 1))) for n, x in tiny.batch(0).items()

@@ -27,7 +27,16 @@ def layout(preset, devices):
   return f"{preset}:{','.join(map(str, sizes.values()))}"
 
 
-LAYOUTS = [*(layout(preset, 8) for preset in PRESETS), "pmap"]
+# Their axes come with others in larger presets.
+ALONE = ("fsdp", "tensor", "sequence")
+LAYOUTS = [
+  *(layout(preset, 8) for preset in PRESETS if preset not in ALONE),
+  *(
+    pytest.param(layout(preset, 8), marks=pytest.mark.nightly)
+    for preset in ALONE
+  ),
+  "pmap",
+]
 FEWER = [
   pytest.param(layout(preset, devices), marks=pytest.mark.nightly)
   for preset in PRESETS

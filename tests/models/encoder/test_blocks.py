@@ -150,6 +150,7 @@ def test_programs_of_a_loop_do_not_grow_with_depth():
   assert sizes[0] == sizes[1]
 
 
+@pytest.mark.nightly
 def test_the_less_is_kept_the_less_memory_a_step_needs():
   """In a loop: elsewhere XLA's CPU backend joins what is computed twice."""
   none, dots, block = (
@@ -163,6 +164,7 @@ def test_the_less_is_kept_the_less_memory_a_step_needs():
   assert dots < 0.75 * none, (none, dots, block)
 
 
+@pytest.mark.nightly
 def test_devices_that_split_rows_bring_each_other_keys_and_values_alone():
   """Each has the scores of its own questions, 8 of 64 positions."""
   names = "data", "fsdp", "sequence", "tensor"
