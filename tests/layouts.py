@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
+
 from tagrec_jax import build
 
 
@@ -32,3 +34,12 @@ def run(settings, dataset, steps):
     state, report = backend.train_steps(state, batch)
     reports.append(backend.fetch(report))
   return state, backend.saved(state), reports
+
+
+def run_batches(backend, batches):
+  """The saved state after these batches, one a step, and all reports."""
+  state, reports = backend.init_state(), []
+  for batch in batches:
+    state, report = backend.train_steps(state, backend.place_batches([batch]))
+    reports.append(backend.fetch(report))
+  return jax.device_get(backend.saved(state)), reports

@@ -12,14 +12,7 @@ import pytest
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.training.state import new_state
 from tagrec_jax.training.step import make_train_step
-
-
-def run(backend, batches):
-  state, reports = backend.init_state(), []
-  for batch in batches:
-    state, report = backend.train_steps(state, backend.place_batches([batch]))
-    reports.append(backend.fetch(report))
-  return jax.device_get(backend.saved(state)), reports
+from tests.layouts import run_batches
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def in_parts(tiny):
 def wanted(tiny):
   """Rows are unevenly full, and three of them empty; dropout is at work."""
   batches = [tiny.batch(step) for step in range(2)]
-  return batches, run(tiny.backend("data:1,1,1"), batches)
+  return batches, run_batches(tiny.backend("data:1,1,1"), batches)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +50,7 @@ def test_parts_say_what_the_whole_batch_says(in_parts, wanted, layout, parts):
   batches, expected = wanted
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
-    run(in_parts(layout, parts), batches),
+    run_batches(in_parts(layout, parts), batches),
     expected,
   )
 
@@ -67,7 +60,7 @@ def test_one_bad_part_is_a_bad_step(in_parts, wanted):
   batch["factor"] = np.array([1] * 15 + [np.nan], np.float32)
   backend = in_parts("data:1,1,1", 16)
   start = jax.device_get(backend.init_state())
-  state, (report,) = run(backend, [batch])
+  state, (report,) = run_batches(backend, [batch])
   jax.tree.map(np.testing.assert_array_equal, state.params, start.params)
   assert report.bad.all()
   assert state.skipped == 1
@@ -91,7 +84,7 @@ def test_parts_need_the_memory_of_a_small_batch(tiny):
 
 
 def test_rows_that_parts_do_not_divide_are_an_error(in_parts, tiny):
-  wanted = r"16 rows on 2 .* x 3 config.train.accumulate_steps.* 12 or 18"
+  wanted = r"16 rows on 2 .* x 3 config.train.accumulate_steps.* 12, 18 or 24"
   for layout in ("data:2,1,1", "pmap2"):
     with pytest.raises(UserError, match=wanted):
       in_parts(layout, 3).place_batches([tiny.batch(0)])

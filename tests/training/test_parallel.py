@@ -13,6 +13,7 @@ import pytest
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.trees import named_leaves
 from tagrec_jax.sharding.rules import PRESETS
+from tests.layouts import run_batches
 
 
 def layout(preset, devices):
@@ -44,24 +45,16 @@ FEWER = [
 ]
 
 
-def run(backend, batches):
-  state, reports = backend.init_state(), []
-  for batch in batches:
-    state, report = backend.train_steps(state, backend.place_batches([batch]))
-    reports.append(backend.fetch(report))
-  return jax.device_get(backend.saved(state)), reports
-
-
 @pytest.fixture(scope="module")
 def wanted(tiny):
   batches = [tiny.batch(step) for step in range(3)]
-  return batches, run(tiny.backend("data:1,1,1"), batches)
+  return batches, run_batches(tiny.backend("data:1,1,1"), batches)
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, *FEWER, "pmap2"])
 def test_layouts_agree_with_one_device(tiny, wanted, layout):
   batches, (state, reports) = wanted
-  found_state, found_reports = run(tiny.backend(layout), batches)
+  found_state, found_reports = run_batches(tiny.backend(layout), batches)
   close = {"rtol": 1e-5, "atol": 1e-5}
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, **close),
