@@ -6,11 +6,10 @@ folder without one was never finished.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pathlib
 
-from tagrec_jax.core.files import write_json
+from tagrec_jax.core.files import sha256, write_json
 
 NAME = "manifest.json"
 
@@ -42,19 +41,14 @@ def find_fault(folder: pathlib.Path) -> str:
     if path.stat().st_size != size:
       return f"{name} has {path.stat().st_size} bytes instead of {size}"
   for name, (_, sha) in wanted.items():
-    if _sha256(folder / name) != sha:
+    if sha256(folder / name) != sha:
       return f"{name} differs from its manifest"
   return ""
 
 
 def _entries(folder: pathlib.Path) -> dict[str, tuple[int, str]]:
   return {
-    path.relative_to(folder).as_posix(): (path.stat().st_size, _sha256(path))
+    path.relative_to(folder).as_posix(): (path.stat().st_size, sha256(path))
     for path in sorted(folder.rglob("*"))
     if path.is_file() and path.name != NAME
   }
-
-
-def _sha256(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()

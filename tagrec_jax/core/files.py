@@ -1,7 +1,8 @@
-"""Small files that are either whole or not there."""
+"""Small files that are either whole or not there, and sums over any."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -22,3 +23,9 @@ def write_text(path: pathlib.Path, text: str) -> None:
     file.flush()
     os.fsync(file.fileno())
   part.replace(path)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+  """Of the bytes of a file of any size, in hexadecimal digits."""
+  with open(path, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()

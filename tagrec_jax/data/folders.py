@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import shutil
@@ -12,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 
 from tagrec_jax.core.errors import StorageError
+from tagrec_jax.core.files import sha256
 
 AGAIN = "delete the folder, it will be prepared again"
 """What to do about what is damaged."""
@@ -40,7 +40,7 @@ def building(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 def write_sums(folder: pathlib.Path) -> None:
   """Of all files below; `sha256sum -c` reads them too."""
   files = sorted(path for path in folder.rglob("*") if path.is_file())
-  lines = [f"{_sum(path)}  {path.relative_to(folder)}" for path in files]
+  lines = [f"{sha256(path)}  {path.relative_to(folder)}" for path in files]
   (folder / _SUMS).write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
@@ -49,7 +49,7 @@ def check_sums(folder: pathlib.Path, fix: str = AGAIN) -> None:
   try:
     for line in (folder / _SUMS).read_text(encoding="ascii").splitlines():
       expected, name = line.split("  ", 1)
-      if _sum(folder / name) != expected:
+      if sha256(folder / name) != expected:
         raise StorageError(
           str(folder / name), "not the bytes that were written", "", fix
         )
@@ -65,11 +65,6 @@ def reason(error: BaseException) -> str:
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
   return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-def _sum(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove_abandoned(folder: pathlib.Path) -> None:

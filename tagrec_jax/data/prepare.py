@@ -15,6 +15,7 @@ import numpy as np
 from tagrec_jax.core import paths
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.core.files import sha256
 from tagrec_jax.core.log import say
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import store
@@ -107,8 +108,7 @@ def _key(source: Source, settings: DataSettings) -> str:
   files = []
   for path in source.files():
     try:
-      with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+      digest = sha256(path)
     except OSError as error:
       raise UserError(
         path,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tagrec_jax.decoding import topk
+from tagrec_jax.layers.unit import unit
 
 _NO_VOTE = 1e-3
 """A share of votes that every tag has, so that none is impossible."""
@@ -52,7 +53,7 @@ class Neighbours:
     temperature: float,
   ) -> Neighbours:
     """Remembers products by their vectors, of any length."""
-    return cls(_unit(vectors_ND), tags_NM, size, count, temperature)
+    return cls(unit(vectors_ND), tags_NM, size, count, temperature)
 
   def votes(self, query_BD: Float[Array, "B D"]) -> Float[Array, "B C"]:
     """The share of each tag among the votes for it; 0 where nobody votes.
@@ -64,7 +65,7 @@ class Neighbours:
     """
     cosine_BN = jnp.einsum(
       "BD,ND->BN",
-      _unit(query_BD),
+      unit(query_BD),
       self.vectors_ND,
       preferred_element_type=jnp.float32,
     )
@@ -94,8 +95,3 @@ def asked_too(
   """(1 - weight) · log softmax(scores) + weight · log(votes + a little)."""
   learned_BC = (1 - weight) * jax.nn.log_softmax(scores_BC)
   return learned_BC + weight * jnp.log(votes_BC + _NO_VOTE)
-
-
-def _unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:
-  x = x.astype(jnp.float32)
-  return x * jax.lax.rsqrt((x * x).sum(-1, keepdims=True) + 1e-12)

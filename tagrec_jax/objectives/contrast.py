@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ObjectiveSettings
 from tagrec_jax.core.sums import Sum
+from tagrec_jax.layers.unit import unit
 from tagrec_jax.objectives.scores import dot
 
 
@@ -50,7 +51,7 @@ class Contrast:
       segments_BT: people of a row; 0 where one of the views has nothing.
       targets_BT: negative where nothing is asked.
     """
-    first_BTD, second_BTD = _unit(first_BTD), _unit(second_BTD)
+    first_BTD, second_BTD = unit(first_BTD), unit(second_BTD)
     scores_BTU = dot("BTD,BUD->BTU", first_BTD, second_BTD) / self.temperature
     asks_BT = (segments_BT > 0) & (targets_BT >= 0)
     others_BTU = segments_BT[:, :, None] != segments_BT[:, None]
@@ -67,9 +68,3 @@ class Contrast:
     ) / 2 - right_BT
     weight_BT = asks_BT.astype(jnp.float32)
     return Sum(jnp.sum(loss_BT * weight_BT), jnp.sum(weight_BT))
-
-
-def _unit(x_BTD: jax.Array) -> jax.Array:
-  x_BTD = x_BTD.astype(jnp.float32)
-  squares_BT1 = jnp.sum(x_BTD * x_BTD, axis=-1, keepdims=True)
-  return x_BTD * jax.lax.rsqrt(squares_BT1 + 1e-12)

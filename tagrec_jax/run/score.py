@@ -13,22 +13,15 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-from rich.console import Console
-from rich.progress import (
-  BarColumn,
-  MofNCompleteColumn,
-  Progress,
-  TextColumn,
-  TimeRemainingColumn,
-)
 
 from tagrec_jax.core import files
 from tagrec_jax.core.errors import StorageError, UserError
 from tagrec_jax.core.log import say
+from tagrec_jax.core.progress import Bar
 from tagrec_jax.core.settings import to_dict
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.run import trained
@@ -41,8 +34,6 @@ MANIFEST = "manifest.json"
 
 JOB = "job.json"
 """What is asked, so that nothing else goes on in the same folder."""
-
-_QUIET_SECONDS = 10.0
 
 
 def score(
@@ -141,13 +132,13 @@ def _score(
   if done:
     say(f"{done:,} people have their lists already")
   total = sum(min(size, people - n * size) for n in mine)
-  with _progress(done, total) as advance:
+  with _Progress(done, total) as progress:
     for number in left:
       first = number * size
       last = min(first + size, people)
       lists = everybody.lists(first, last)
       _write(paths[number], run.dataset, first, lists)
-      advance(last - first)
+      progress.advance(last - first)
   if not all(path.exists() for path in paths):
     say("other processes are still at work")
     return None
@@ -157,7 +148,7 @@ def _score(
       {
         "file": path.name,
         "people": min(size, people - number * size),
-        "sha256": _sum(path),
+        "sha256": files.sha256(path),
       }
       for number, path in enumerate(paths)
     ],
@@ -169,37 +160,25 @@ def _score(
   return folder / MANIFEST
 
 
-@contextlib.contextmanager
-def _progress(done: int, total: int) -> Iterator[Callable[[int], None]]:
-  """A bar on a terminal, now and then a line elsewhere."""
-  console = Console(stderr=True)
-  bar = Progress(
-    TextColumn("people"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TextColumn("{task.fields[rate]}"),
-    TimeRemainingColumn(),
-    console=console,
-    disable=not console.is_terminal,
-  )
-  task = bar.add_task("", total=total, completed=done, rate="")
-  begin, before, quiet_until = time.monotonic(), done, 0.0
+class _Progress(Bar):
+  """People who have their lists, and how many get them a second."""
 
-  def advance(people: int) -> None:
-    nonlocal done, quiet_until
-    done += people
-    now = time.monotonic()
-    rate = (done - before) / max(now - begin, 1e-9)
-    bar.update(task, completed=done, rate=f"{rate:,.0f} people/s")
-    if bar.disable and (now >= quiet_until or done == total):
-      quiet_until = now + _QUIET_SECONDS
-      say(
-        f"{done:,}/{total:,} people  {rate:,.0f} people/s "
-        f" {(total - done) / rate:.0f} s left"
-      )
+  def __init__(self, done: int, total: int):
+    super().__init__("people", done, total)
+    self._done, self._before = done, done
+    self._begin = time.monotonic()
 
-  with bar:
-    yield advance
+  def advance(self, people: int) -> None:
+    self._done += people
+    seconds = max(time.monotonic() - self._begin, 1e-9)
+    rate = (self._done - self._before) / seconds
+    facts = f"{rate:,.0f} people/s"
+    self.tell(
+      self._done,
+      facts,
+      f"{self._done:,}/{self._last:,} people  {facts} "
+      f" {(self._last - self._done) / rate:.0f} s left",
+    )
 
 
 def _write(
@@ -266,11 +245,6 @@ def _write_parquet(
     types[target] = pa.list_(pa.string())
     types[f"{target}_scores"] = pa.list_(pa.float32())
   pq.write_table(pa.table(columns, schema=pa.schema(types.items())), path)
-
-
-def _sum(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(text: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from tagrec_jax.checkpoint.huggingface import WEIGHTS
 from tagrec_jax.core import paths
 from tagrec_jax.core.errors import StorageError
+from tagrec_jax.core.files import sha256
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.spec import Feature, Kind, Part
@@ -117,7 +118,6 @@ class _Made:
 
 def _sha(path: pathlib.Path) -> str:
   try:
-    with path.open("rb") as file:
-      return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
   except OSError:
     return ""  # whoever reads the folder says what is missing

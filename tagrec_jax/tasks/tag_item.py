@@ -17,7 +17,7 @@ from tagrec_jax.data.spec import TAGS, Part, batch_key
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.decoding.neighbours import Neighbours, asked_too
 from tagrec_jax.layers.noise import Noise
-from tagrec_jax.models.decoder.ranking import Entries, Query, scores
+from tagrec_jax.models.decoder.ranking import Entries, scores
 from tagrec_jax.models.encoder.product import MakeEncoder
 from tagrec_jax.models.members import Members, together
 from tagrec_jax.models.tagger import Tagger
@@ -96,7 +96,7 @@ class TagItem(Pure[Members]):
     def loss(member: Tagger, key: Array) -> Sum:
       # Every device makes the same tags, so it needs the same noise.
       entries = member.tags.entries(tag, Noise(jax.random.fold_in(key, 1)))
-      query = self._ask(member, entries, batch, Noise(key, shard))
+      query = member(self._product(batch), entries, Noise(key, shard))
       return self._objective(
         query.query_BTD,
         query.vectors_CD,
@@ -121,22 +121,20 @@ class TagItem(Pure[Members]):
     Args:
       ready: of `prepare`.
     """
-    members = self._model(ready.params).members
+    members, product = self._model(ready.params).members, self._product(batch)
+    read = [member.read(product) for member in members]
     answers = [
-      scores(self._ask(member, entries, batch, None))
-      for member, entries in zip(members, ready.entries, strict=True)
+      scores(member.tags(read_BD[:, None], entries))
+      for member, read_BD, entries in zip(
+        members, read, ready.entries, strict=True
+      )
     ]
     found_BC = together(answers)
     if ready.neighbours is not None:
-      votes_BC = ready.neighbours.votes(members[0].read(self._product(batch)))
+      votes_BC = ready.neighbours.votes(read[0])
       weight = self._settings.neighbour_weight
       found_BC = asked_too(found_BC, votes_BC, weight)
     return {"tags": found_BC}
-
-  def _ask(
-    self, model: Tagger, entries: Entries, batch: Batch, noise: Noise | None
-  ) -> Query:
-    return model(self._product(batch), entries, noise)
 
   def _product(self, batch: Batch) -> dict[str, Array]:
     return {name: batch[batch_key(Part.PRODUCT, name)] for name in self._names}

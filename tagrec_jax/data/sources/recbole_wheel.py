@@ -5,7 +5,6 @@ The wheel is only unzipped: nothing in it is installed, imported or run.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import zipfile
 
 from tagrec_jax.core import paths
 from tagrec_jax.core.errors import StorageError
+from tagrec_jax.core.files import sha256
 
 _REQUIREMENT = "recbole==1.2.1"
 _WHEEL = "recbole-1.2.1-py3-none-any.whl"
@@ -83,8 +83,7 @@ def _download(work: str) -> str:
 
 
 def _check(wheel: str) -> None:
-  with open(wheel, "rb") as file:
-    found = hashlib.file_digest(file, "sha256").hexdigest()
+  found = sha256(wheel)
   if found != _SHA256:
     raise StorageError(_WHEEL, f"sha256 {found}", _SHA256, _BY_HAND)
 

@@ -18,6 +18,7 @@ from tagrec_jax.layers.embed import lookup
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.positions import pick
+from tagrec_jax.layers.unit import unit
 
 
 @jax.tree_util.register_dataclass
@@ -100,11 +101,6 @@ def scores(query: Query) -> Float[Array, "B C"]:
     preferred_element_type=jnp.float32,
   )
   return scores_BC + query.bias_C[None]
-
-
-def _unit(x: Float[Array, "*any D"]) -> Float[Array, "*any D"]:
-  x = x.astype(jnp.float32)
-  return x * jax.lax.rsqrt((x * x).sum(-1, keepdims=True) + 1e-12)
 
 
 @runtime_checkable
@@ -199,14 +195,14 @@ class RankingDecoder(nnx.Module):
     """
     entries = self.catalogue.entries(content, noise)
     if self.cosine:
-      return Entries(_unit(entries.vectors_CD), entries.bias_C)
+      return Entries(unit(entries.vectors_CD), entries.bias_C)
     return entries
 
   def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     """What of each interest is multiplied with the vectors of entries."""
     query_BTD = self.catalogue.ask(memory_BTD)
     if self.cosine:
-      query_BTD = _unit(query_BTD)
+      query_BTD = unit(query_BTD)
     return (query_BTD / self.temperature).astype(memory_BTD.dtype)
 
   def __call__(
