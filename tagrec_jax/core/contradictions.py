@@ -5,9 +5,95 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tagrec_jax.core.errors import UserError, near_multiples
+from tagrec_jax.core.registry import nearest
 
 if TYPE_CHECKING:
   from tagrec_jax.core.settings import Settings
+
+
+def check_tag_item(settings: Settings) -> None:
+  """A product is asked for its tags, by its content, if training had not it.
+
+  Raises:
+    UserError: naming the first key that asks for something else.
+  """
+  if settings.task != "tag_item":
+    return
+  if settings.objective.items_weight:
+    raise UserError(
+      "config.objective.items_weight",
+      f"found {settings.objective.items_weight} with the task 'tag_item'",
+      "0, as products are not asked for",
+      "set config.objective.items_weight=0.0 and tags_weight=1.0",
+    )
+  if "id" in settings.model.product:
+    raise UserError(
+      "config.model.product",
+      "found 'id' with the task 'tag_item'",
+      "features of content, as products asked about have no row",
+      "leave it out",
+    )
+  if not settings.data.cold_items:
+    raise UserError(
+      "config.data.cold_items",
+      "found 0 with the task 'tag_item'",
+      "a fraction of products to be asked about",
+      "set config.data.cold_items=0.1",
+    )
+
+
+def check_train_on_valid(settings: Settings) -> None:
+  """Where valid trains, nothing can be chosen by it.
+
+  Raises:
+    UserError: naming what would have to be.
+  """
+  if not settings.data.train_on_valid:
+    return
+  if settings.task == "tag_item":
+    raise UserError(
+      "config.data.train_on_valid",
+      "found True with the task 'tag_item'",
+      "False, as thresholds of tags are chosen on valid",
+      "set config.data.train_on_valid=False",
+    )
+  if settings.train.patience:
+    raise UserError(
+      "config.train.patience",
+      f"found {settings.train.patience} with config.data.train_on_valid",
+      "0, as nothing is left to be asked while training",
+      "set config.train.patience=0 and config.train.steps to the best step"
+      " of a run without it",
+    )
+
+
+def check_views(settings: Settings) -> None:
+  """Interests and views are of a person who takes the next product.
+
+  Raises:
+    UserError: naming a view that is not known, or what is set in vain.
+  """
+  found, known = settings.objective.contrast_views, ("mask", "crop", "reorder")
+  for name in found:
+    if name not in known:
+      raise UserError(
+        "config.objective.contrast_views",
+        f"found '{name}'",
+        f"some of {', '.join(known)}",
+        nearest(name, list(known)),
+      )
+  for key, unused in {
+    "objective.contrast_weight": settings.objective.contrast_weight == 0,
+    "model.interests": settings.model.interests == 1,
+    "objective.question": settings.objective.question == "next",
+  }.items():
+    if settings.task != "next_item" and not unused:
+      raise UserError(
+        f"config.{key}",
+        f"found it set with the task '{settings.task}'",
+        "the task 'next_item'",
+        "leave it as in configs/base.py",
+      )
 
 
 def check_sequence(settings: Settings) -> None:

@@ -22,9 +22,11 @@ from tagrec_jax.core.contradictions import (
   check_roll_backs,
   check_sequence,
   check_split_rows,
+  check_tag_item,
+  check_train_on_valid,
+  check_views,
 )
 from tagrec_jax.core.errors import UserError
-from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.typed import section
 
 
@@ -257,9 +259,8 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       f"at most config.train.steps = {settings.train.steps}",
       "warm up for a tenth of the steps",
     )
-  if settings.task == "tag_item":
-    _check_tag_item(settings)
-  _check_train_on_valid(settings)
+  check_tag_item(settings)
+  check_train_on_valid(settings)
   if settings.objective.items_weight + settings.objective.tags_weight == 0:
     raise UserError(
       "config.objective",
@@ -267,7 +268,7 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
       "one of them above 0",
       "set config.objective.items_weight=1.0",
     )
-  _check_views(settings)
+  check_views(settings)
   check_kernel(settings)
   check_layers(settings)
   check_approximate(settings)
@@ -279,77 +280,6 @@ def from_dict(values: Mapping[str, Any]) -> Settings:
   check_roll_backs(settings)
   _check_intervals(settings)
   return settings
-
-
-def _check_tag_item(settings: Settings) -> None:
-  """A product is asked for its tags, by its content, if training had not it."""
-  if settings.objective.items_weight:
-    raise UserError(
-      "config.objective.items_weight",
-      f"found {settings.objective.items_weight} with the task 'tag_item'",
-      "0, as products are not asked for",
-      "set config.objective.items_weight=0.0 and tags_weight=1.0",
-    )
-  if "id" in settings.model.product:
-    raise UserError(
-      "config.model.product",
-      "found 'id' with the task 'tag_item'",
-      "features of content, as products asked about have no row",
-      "leave it out",
-    )
-  if not settings.data.cold_items:
-    raise UserError(
-      "config.data.cold_items",
-      "found 0 with the task 'tag_item'",
-      "a fraction of products to be asked about",
-      "set config.data.cold_items=0.1",
-    )
-
-
-def _check_train_on_valid(settings: Settings) -> None:
-  """Where valid trains, nothing can be chosen by it."""
-  if not settings.data.train_on_valid:
-    return
-  if settings.task == "tag_item":
-    raise UserError(
-      "config.data.train_on_valid",
-      "found True with the task 'tag_item'",
-      "False, as thresholds of tags are chosen on valid",
-      "set config.data.train_on_valid=False",
-    )
-  if settings.train.patience:
-    raise UserError(
-      "config.train.patience",
-      f"found {settings.train.patience} with config.data.train_on_valid",
-      "0, as nothing is left to be asked while training",
-      "set config.train.patience=0 and config.train.steps to the best step"
-      " of a run without it",
-    )
-
-
-def _check_views(settings: Settings) -> None:
-  """Interests and views are of a person who takes the next product."""
-  found, known = settings.objective.contrast_views, ("mask", "crop", "reorder")
-  for name in found:
-    if name not in known:
-      raise UserError(
-        "config.objective.contrast_views",
-        f"found '{name}'",
-        f"some of {', '.join(known)}",
-        nearest(name, list(known)),
-      )
-  for key, unused in {
-    "objective.contrast_weight": settings.objective.contrast_weight == 0,
-    "model.interests": settings.model.interests == 1,
-    "objective.question": settings.objective.question == "next",
-  }.items():
-    if settings.task != "next_item" and not unused:
-      raise UserError(
-        f"config.{key}",
-        f"found it set with the task '{settings.task}'",
-        "the task 'next_item'",
-        "leave it as in configs/base.py",
-      )
 
 
 def _check_intervals(settings: Settings) -> None:
