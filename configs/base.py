@@ -23,8 +23,11 @@ def get_config() -> ml_collections.ConfigDict:
   data.cache_dir = ""  # prepared data, downloads and compiled programs; '':
   # ~/.cache/tagrec_jax
   data.min_rating = 0.0  # events rated lower are left out; 0: all are kept
-  data.min_person_events = 5  # k-core: repeated until both limits hold
+  data.min_person_events = 5  # k-core: repeated until all three limits hold
   data.min_item_events = 1
+  data.min_tag_posts = 1  # tags that people give in fewer posts are taken out
+  # of them; a post left without any goes. Unlike min_tag_items it counts all
+  # posts, held-out ones too, as published p-cores do
   data.max_bad_rows = 0.1  # fraction of refused rows at which reading stops
   data.split = "leave_one_out"  # last event test, last but one valid; or
   # 'global_time': the last events of the whole data set are held out

@@ -11,6 +11,7 @@ from typing import Any
 
 LATER: Mapping[str, Mapping[str, Any]] = {
   "data": {
+    "min_tag_posts": 1,
     "train_on_valid": False,
     "catalogue": "taken",
     "cold_items": 0.0,

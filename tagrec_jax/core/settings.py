@@ -49,6 +49,7 @@ class DataSettings:
   min_rating: float
   min_person_events: int = _key(1)
   min_item_events: int = _key(1)
+  min_tag_posts: int = _key(1)
   max_bad_rows: float = _key(0, 1)
   split: str = _key(choices=("leave_one_out", "global_time"))
   held_out_fraction: float = _key(0, 0.9)

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Bool, Int32
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data.dataset import NO_TIME
 from tagrec_jax.data.event_log import EventLog
+from tagrec_jax.data.k_core import k_core
 from tagrec_jax.data.records import (
   Event,
   Item,
@@ -68,8 +69,8 @@ def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
   In this order: texts are normalised; of items, tags and people described
   twice the first counts; events with impossible ids or times are refused;
   events of the same person, product and second become one; ratings below
-  `min_rating` go (events without rating stay); people and products with too few
-  events go, again and again until none is left; events are sorted.
+  `min_rating` go (events without rating stay); people and products of too few
+  events and tags of too few posts go, see `k_core`; events are sorted.
 
   Cleaning what was cleaned changes nothing.
 
@@ -88,13 +89,13 @@ def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
   keep = ~columns.untimed_among_timed
   keep &= ~_merge_repeated(events, columns, keep, counts)
   keep &= ~_rated_low(events, keep, settings.min_rating, counts)
-  keep = _dense(columns, keep, settings, counts)
+  keep = k_core(events, keep, settings, counts)
   if events and not keep.any():
     raise UserError(
       "config.data",
       f"no event of {len(events):,} is left ({_top(counts)})",
       "some",
-      "lower min_rating, min_person_events or min_item_events",
+      "lower min_rating, min_person_events, min_item_events or min_tag_posts",
     )
   rows = np.flatnonzero(keep)
   order = np.lexsort((columns.times[rows], columns.person_ranks[rows]))
@@ -357,26 +358,3 @@ def _rated_low(
     low[:] = False
   counts["rated below min_rating"] += int((keep & low).sum())
   return low
-
-
-def _dense(
-  columns: _Columns,
-  keep: Bool[np.ndarray, " E"],
-  settings: DataSettings,
-  counts: collections.Counter[str],
-) -> Bool[np.ndarray, " E"]:
-  """The k-core: leaves out sparse people and products until none is left."""
-  rows: Int64[np.ndarray, " kept"] = np.flatnonzero(keep)
-  while True:
-    people, items = columns.people[rows], columns.items[rows]
-    few_people = np.bincount(people)[people] < settings.min_person_events
-    few_items = np.bincount(items)[items] < settings.min_item_events
-    sparse = few_people | few_items
-    if not sparse.any():
-      break
-    counts["person below min_person_events"] += int(few_people.sum())
-    counts["item below min_item_events"] += int((few_items & ~few_people).sum())
-    rows = rows[~sparse]
-  dense = np.zeros_like(keep)
-  dense[rows] = True
-  return dense

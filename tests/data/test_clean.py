@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import time
 
@@ -12,6 +13,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.clean import KEPT_REJECTIONS, Cleaned, clean
 from tagrec_jax.data.records import Event, Item, Person, Rejection, Tag
 from tagrec_jax.data.sources.amazon_s3rec import S3Rec
+from tagrec_jax.data.sources.hetrec_movielens import HetRecMovieLens
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +113,46 @@ def test_agrees_with_a_slow_k_core(run, pairs, limits):
   found = [(e.person, e.item) for e in run(raw, **limits).events]
   by_person = sorted(left, key=lambda e: e.person)
   assert found == [(e.person, e.item) for e in by_person]
+
+
+posts = st.lists(
+  st.tuples(ids, ids, st.lists(st.sampled_from("xyz"), max_size=3)),
+  min_size=1,
+  max_size=30,
+)
+
+
+@given(posts, limits, st.integers(2, 3))
+def test_agrees_with_a_slow_p_core(run, posts, limits, least):
+  """A post that loses all of its tags goes; an event without any stays."""
+  raw = [
+    Event(person, item, number, tags=tuple(dict.fromkeys(tags)))
+    for number, (person, item, tags) in enumerate(posts)
+  ]
+  left, before = raw, None
+  while left != before:
+    before = left
+    persons = collections.Counter(e.person for e in left)
+    products = collections.Counter(e.item for e in left)
+    given = collections.Counter(tag for e in left for tag in e.tags)
+    kept = [
+      (e, tuple(tag for tag in e.tags if given[tag] >= least))
+      for e in left
+      if persons[e.person] >= limits["min_person_events"]
+      and products[e.item] >= limits["min_item_events"]
+    ]
+    left = [
+      dataclasses.replace(e, tags=tags)
+      for e, tags in kept
+      if tags or not e.tags
+    ]
+  if not left:
+    with pytest.raises(UserError):
+      run(raw, **limits, min_tag_posts=least)
+    return
+  found = run(raw, **limits, min_tag_posts=least)
+  assert found.events == sorted(left, key=lambda e: (e.person, e.time))
+  assert run(found.events, **limits, min_tag_posts=least).events == found.events
 
 
 def test_order_is_by_person_then_time_then_file(run):
@@ -283,6 +325,28 @@ def test_time_grows_with_the_events_not_their_square(run):
   begin = time.process_time()
   run(raw, min_person_events=5, min_item_events=5)
   assert time.process_time() - begin < 3
+
+
+def test_a_tag_may_be_merged_into_an_event_that_had_none(run):
+  raw = [
+    Event("a", "1", 1),
+    Event("a", "2", 2, tags=("x",)),
+    Event("a", "1", 1, tags=("y", "x")),
+  ]
+  cleaned = run(raw, min_tag_posts=2)
+  assert [e.tags for e in cleaned.events] == [("x",), ("x",)]
+  assert cleaned.counts["tag below min_tag_posts"] == 1
+
+
+def test_a_published_p_core_of_posts(run, data_folder, unchecked_types):
+  folder = data_folder / "hetrec_movielens_core3"
+  if not folder.is_dir():
+    pytest.skip(f"no HetRec MovieLens: {folder} is not a folder")
+  raw = list(HetRecMovieLens(str(folder)).read())
+  three = dict.fromkeys(("person_events", "item_events", "tag_posts"), 3)
+  cleaned = run(raw, **{f"min_{name}": least for name, least in three.items()})
+  assert len(cleaned.events) == len(raw)
+  assert set(cleaned.counts) == {"item known only from events"}
 
 
 @pytest.mark.parametrize(
