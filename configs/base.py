@@ -54,6 +54,9 @@ def get_config() -> ml_collections.ConfigDict:
   data.pretrained_text = ""  # folder of a BERT-like encoder as Hugging Face
   # writes it: adds the feature 'pretrained', vectors it gives to each text
   data.pretrained_tokens = 64  # of each text that it reads
+  data.place_km = ()  # sides of cells, such as (5.0, 50.0): 'latitude' and
+  # 'longitude' of the source 'folder' become the classes 'place_5km' and
+  # 'place_50km' of moments, people and products; (): they are not read
   data.shop_people = 2000  # of the made-up shop of source 'storefront'
   data.shop_items = 500
   data.shop_tags = 20  # kinds of product; four parts of the day are tags too

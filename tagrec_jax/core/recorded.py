@@ -24,6 +24,7 @@ LATER: Mapping[str, Mapping[str, Any]] = {
     "audio_seconds": 0.0,
     "pretrained_text": "",
     "pretrained_tokens": 64,
+    "place_km": [],
     "shop_people": 2000,
     "shop_items": 500,
     "shop_tags": 20,

@@ -67,6 +67,7 @@ class DataSettings:
   audio_seconds: float = _key(0, 60)
   pretrained_text: str
   pretrained_tokens: int = _key(1, 512)
+  place_km: tuple[float, ...] = _key(0.1, 20_000)
   shop_people: int = _key(1)
   shop_items: int = _key(1)
   shop_tags: int = _key(1)

@@ -55,9 +55,11 @@ def _value(value: Any, hint: Any, field: dataclasses.Field, where: str) -> Any:
       raise UserError(
         where, f"found {value!r}", f"a tuple of {member.__name__}"
       )
-    return tuple(_scalar(v, member, where) for v in value)
+    values = tuple(_scalar(v, member, where) for v in value)
+    for each in values:
+      _check_range(each, field, where)
+    return values
   value = _scalar(value, hint, where)
-  low, high = field.metadata.get("min"), field.metadata.get("max")
   choices = field.metadata.get("choices")
   if choices and value not in choices:
     raise UserError(
@@ -66,10 +68,15 @@ def _value(value: Any, hint: Any, field: dataclasses.Field, where: str) -> Any:
       f"one of {', '.join(choices)}",
       nearest(value, list(choices)),
     )
+  _check_range(value, field, where)
+  return value
+
+
+def _check_range(value: Any, field: dataclasses.Field, where: str) -> None:
+  low, high = field.metadata.get("min"), field.metadata.get("max")
   if (low is not None and value < low) or (high is not None and value > high):
     limits = f"at least {low}" if high is None else f"{low} to {high}"
     raise UserError(where, f"found {value}", limits, "choose a value in range")
-  return value
 
 
 def _scalar(value: Any, hint: type, where: str) -> Any:

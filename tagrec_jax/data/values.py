@@ -140,6 +140,23 @@ def read_positive(value: Any) -> float | None:
   return number
 
 
+def read_latitude(value: Any) -> float | None:
+  """Degrees north of the equator; south of it they are negative."""
+  return _degrees(value, 90)
+
+
+def read_longitude(value: Any) -> float | None:
+  """Degrees east of Greenwich; west of it they are negative."""
+  return _degrees(value, 180)
+
+
+def _degrees(value: Any, most: int) -> float | None:
+  number = read_number(value)
+  if number is not None and abs(number) > most:
+    raise BadValue(f"not in -{most} to {most} degrees")
+  return number
+
+
 def read_time(value: Any) -> int | None:
   """Whole seconds since 1970-01-01 UTC; fractions are dropped.
 

@@ -58,7 +58,7 @@ def extend(
   host.prepare(settings.data.cache_dir)
   before = additions.read(old.path)
   dataset = build.dataset(settings, before.items, before.tags)
-  added = _added(dataset, items, tags, promote)
+  added = _added(settings, dataset, items, tags, promote)
   every = before.then(added)
   longer = build.dataset(settings, every.items, every.tags)
   with open_run(output) as folder:
@@ -80,16 +80,18 @@ def extend(
   return longer
 
 
-def _added(dataset: Dataset, items: str, tags: str, promote: bool) -> Additions:
+def _added(
+  settings: Settings, dataset: Dataset, items: str, tags: str, promote: bool
+) -> Additions:
   """What is to have rows, in their order."""
   own = Additions(
     tuple(Item(id) for id in dataset.new_items.ids),
     tuple(Tag(id) for id in dataset.new_tags.ids),
   )
   # Pictures are read again whenever the run is, from wherever that is done.
-  table = os.path.abspath(items)
+  table, place_km = os.path.abspath(items), settings.data.place_km
   read = Additions(
-    tuple(map(tidy_item, good(read_items(table)))) if items else (),
+    tuple(map(tidy_item, good(read_items(table, place_km)))) if items else (),
     tuple(map(tidy_tag, good(read_tags(tags)))) if tags else (),
   )
   added = own.then(read) if promote else read

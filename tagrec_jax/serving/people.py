@@ -10,6 +10,7 @@ import numpy as np
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.registry import nearest
+from tagrec_jax.data import places
 from tagrec_jax.data.clean import tidy_tags
 from tagrec_jax.data.dataset import (
   NO_TIME,
@@ -146,7 +147,10 @@ class People:
       for e in self._dataset.encodings
       if e.feature.part is Part.MOMENT
     }
-    for name in {name for request in requests for name in request.context}:
+    contexts = [
+      places.told(request.context, encodings, "context") for request in requests
+    ]
+    for name in {name for context in contexts for name in context}:
       if name not in encodings:
         raise UserError(
           "context",
@@ -158,11 +162,13 @@ class People:
     moment = {}
     for name, classes in encodings.items():
       parts = []
-      for request, history in zip(requests, histories, strict=True):
+      for request, history, context in zip(
+        requests, histories, contexts, strict=True
+      ):
         past = np.full(len(history), UNKNOWN, np.int32)
         if request.history is None:
           past = events.moment[name][events.of(people.index(request.person))]
-        asked = classes.index(request.context.get(name, ""))
+        asked = classes.index(context.get(name, ""))
         parts.append(np.append(past, np.int32(asked)))
       moment[name] = np.concatenate(parts)
     return moment

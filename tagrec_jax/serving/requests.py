@@ -37,7 +37,8 @@ class Request:
     history: what this person took, oldest first; None asks for the history
       that the data set has of `person`.
     time: the moment asked, seconds since 1970 UTC; None: not known.
-    context: what else is known of the moment, such as {'device': 'phone'}.
+    context: what else is known of the moment, such as {'device': 'phone'};
+      'latitude' and 'longitude' tell the place, see data/places.py.
     item: id of the product whose tags are asked, in the task 'tag_post'.
   """
 
@@ -148,7 +149,8 @@ def read_requests(path: str, titles: Titles) -> list[Request]:
   """Many questions, one a line.
 
   {"person": "196"}, or {"history": [{"title": "Heat"}, {"id": "50"}]}, each
-  with an optional "time" and "context", such as {"device": "phone"}; and with
+  with an optional "time" and "context", such as {"device": "phone"} or,
+  where places are known, {"latitude": 52.5, "longitude": 13.4}; and with
   the "item", an id or a title, whose tags are asked.
 
   Raises:
@@ -204,7 +206,10 @@ def _tags(value: Any, where: str) -> tuple[str, ...]:
 def _context(value: Any, where: str) -> dict[str, str]:
   if not isinstance(value, Mapping):
     raise UserError(where, f"found {value!r}", "a JSON object")
-  return {name: _text(known, where) for name, known in value.items()}
+  return {
+    name: str(known) if isinstance(known, float) else _text(known, where)
+    for name, known in value.items()
+  }
 
 
 def _object(value: Any, known: set[str], where: str) -> Mapping[str, Any]:

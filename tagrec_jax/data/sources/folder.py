@@ -10,7 +10,7 @@ from typing import Any
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
-from tagrec_jax.data import values
+from tagrec_jax.data import places, values
 from tagrec_jax.data.records import (
   Event,
   Item,
@@ -20,7 +20,7 @@ from tagrec_jax.data.records import (
   Tag,
 )
 from tagrec_jax.data.sources.media import media_files
-from tagrec_jax.data.sources.rows import Row, records
+from tagrec_jax.data.sources.rows import BadRow, Row, records
 from tagrec_jax.data.sources.tables import csv_rows, jsonl_rows, parquet_rows
 
 _READERS: Mapping[str, Callable[[str], Iterator[Row | Rejection]]] = {
@@ -40,8 +40,12 @@ _ITEM_COLUMNS = (
   "image",
   "audio",
   "group",
+  *places.COLUMNS,
 )
-_EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "rating", "tags", "tag")
+_EVENT_COLUMNS = (
+  *("user_id", "item_id", "timestamp", "rating", "tags", "tag"),
+  *places.COLUMNS,
+)
 _PREFIXES = ("number_", "category_", "set_", "context_")
 _SIMILAR = 0.8  # a column this like a known one is taken for a slip
 
@@ -79,6 +83,10 @@ class Folder:
   people
     user_id         required
     any other       a class, kept under its name
+  each of them
+    latitude,       degrees, where it happened, they live or it stands; with
+    longitude       `place_km` the cells that hold the point are classes, see
+                    data/places.py; without it neither is read
 
   CSV is UTF-8 with a header; cells stay text, so '00123' stays '00123'.
   Numbers are plain ('1234.5'): '1,234.50', '12 €', 'nan' and a negative price
@@ -90,15 +98,17 @@ class Folder:
   Attributes:
     folder: where the tables are.
     media: whether the pictures and clips are read too.
+    place_km: sides of the cells in which places are told.
   """
 
   folder: str
   media: bool = False
+  place_km: tuple[float, ...] = ()
 
   @classmethod
   def from_settings(cls, settings: DataSettings) -> Folder:
     media = bool(settings.image_size or settings.audio_seconds)
-    return cls(settings.folder, media)
+    return cls(settings.folder, media, settings.place_km)
 
   @property
   def name(self) -> str:
@@ -126,10 +136,10 @@ class Folder:
     if "items" in tables:
       yield from self._items(tables["items"])
     if "people" in tables:
-      yield from records(_rows(tables["people"], ("user_id",)), _person)
+      yield from records(_rows(tables["people"], ("user_id",)), self._person)
     if "events" in tables:
       rows = _rows(tables["events"], ("user_id", "item_id"), _EVENT_COLUMNS)
-      yield from records(rows, _event)
+      yield from records(rows, self._event)
 
   def _tables(self) -> dict[str, str]:
     tables = {}
@@ -163,7 +173,7 @@ class Folder:
       description=row.maybe("description", values.read_text, ""),
       tags=row.maybe("tags", values.read_tags, ()),
       numbers=_numbers(row),
-      categories=_item_categories(row),
+      categories=_item_categories(row) | self._place_if_good(row),
       sets=_sets(row),
       image=row.maybe("image", self._path, ""),
       audio=row.maybe("audio", self._path, ""),
@@ -174,8 +184,64 @@ class Folder:
     path = values.read_inner_path(value)
     return os.path.join(self.folder, path) if path else ""
 
+  def _person(self, row: Row) -> Person:
+    known = ("user_id", *places.COLUMNS)
+    classes = {
+      column: row.maybe(column, values.read_category, "")
+      for column in row.values
+      if column not in known
+    }
+    return Person(
+      row.need("user_id", values.read_id),
+      _present(classes) | self._place_if_good(row),
+    )
 
-def read_items(path: str) -> Iterator[Item | Rejection]:
+  def _event(self, row: Row) -> Event:
+    tag = row.refusing("tag", values.read_text).strip()
+    tags = row.refusing("tags", values.read_tags)
+    classes = {
+      name: row.refusing(column, values.read_category)
+      for column, name in _prefixed(row, "context_")
+    }
+    return Event(
+      person=row.need("user_id", values.read_id),
+      item=row.need("item_id", values.read_id),
+      time=row.refusing("timestamp", values.read_time),
+      rating=row.refusing("rating", values.read_number),
+      tags=(*tags, tag) if tag and tag not in tags else tags,
+      categories=_present(classes) | self._place(row),
+    )
+
+  def _place(self, row: Row) -> dict[str, str]:
+    """The cells that hold the point a row tells, if it does.
+
+    Raises:
+      BadRow: if one of its two numbers is missing or refused.
+    """
+    if not self.place_km:
+      return {}
+    latitude = row.refusing(places.LATITUDE, values.read_latitude)
+    longitude = row.refusing(places.LONGITUDE, values.read_longitude)
+    if latitude is None and longitude is None:
+      return {}
+    if latitude is None:
+      raise BadRow(row.rejection(places.LATITUDE, "missing"))
+    if longitude is None:
+      raise BadRow(row.rejection(places.LONGITUDE, "missing"))
+    return places.cells(latitude, longitude, self.place_km)
+
+  def _place_if_good(self, row: Row) -> dict[str, str]:
+    """The same; where a number is refused, the record goes without."""
+    try:
+      return self._place(row)
+    except BadRow as bad:
+      row.refused.append(bad.rejection)
+      return {}
+
+
+def read_items(
+  path: str, place_km: tuple[float, ...] = ()
+) -> Iterator[Item | Rejection]:
   """Products of one table, as in the folder; paths are seen from its folder.
 
   Raises:
@@ -183,7 +249,8 @@ def read_items(path: str) -> Iterator[Item | Rejection]:
   """
   _check_format(path)
   rows = _rows(path, ("item_id",), _ITEM_COLUMNS)
-  return records(rows, Folder(os.path.dirname(path)).item)
+  folder = Folder(os.path.dirname(path), place_km=place_km)
+  return records(rows, folder.item)
 
 
 def read_tags(path: str) -> Iterator[Tag | Rejection]:
@@ -234,37 +301,6 @@ def _numbers(row: Row) -> dict[str, float]:
   for column, name in _prefixed(row, "number_"):
     numbers[name] = row.maybe(column, values.read_number, None)
   return {k: number for k, number in numbers.items() if number is not None}
-
-
-def _person(row: Row) -> Person:
-  return Person(
-    row.need("user_id", values.read_id),
-    _present(
-      {
-        column: row.maybe(column, values.read_category, "")
-        for column in row.values
-        if column != "user_id"
-      }
-    ),
-  )
-
-
-def _event(row: Row) -> Event:
-  tag = row.refusing("tag", values.read_text).strip()
-  tags = row.refusing("tags", values.read_tags)
-  return Event(
-    person=row.need("user_id", values.read_id),
-    item=row.need("item_id", values.read_id),
-    time=row.refusing("timestamp", values.read_time),
-    rating=row.refusing("rating", values.read_number),
-    tags=(*tags, tag) if tag and tag not in tags else tags,
-    categories=_present(
-      {
-        name: row.refusing(column, values.read_category)
-        for column, name in _prefixed(row, "context_")
-      }
-    ),
-  )
 
 
 def _present(categories: Mapping[str, str]) -> dict[str, str]:

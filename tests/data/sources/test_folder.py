@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.data import places
 from tagrec_jax.data.records import Event, Item, Person, Rejection
-from tagrec_jax.data.sources.folder import Folder
+from tagrec_jax.data.sources.folder import Folder, read_items
 
 
 @pytest.fixture
@@ -178,6 +179,51 @@ def test_pictures_are_files_of_the_source_if_they_are_read(
   assert files() == ["items.csv"]
   everything = ["items.csv", "a.wav", "i/1.png"]
   assert files(image_size=8) == files(audio_seconds=1.0) == everything
+
+
+def test_places_are_cells(shop, tmp_path):
+  tables = {
+    "items_csv": "item_id,latitude,longitude\n1,52.5,13.4\n2,91,0\n3,,\n",
+    "people_csv": "user_id,latitude,longitude,city\n1,52.5,13.4,B\n2,1,,\n",
+    "events_csv": (
+      "user_id,item_id,latitude,longitude,context_device\n"
+      "1,1,52.5,13.4,tv\n1,1,,,\n1,1,5,,\n1,1,0,180.5,\n1,1,x,1,\n"
+    ),
+  }
+  good, refused = shop(**tables)
+  # Nobody asked for places: they are not read, and no classes either.
+  assert not refused
+  assert good[3:6] == [
+    Person("1", {"city": "B"}),
+    Person("2"),
+    Event("1", "1", categories={"device": "tv"}),
+  ]
+  berlin = places.cells(52.5, 13.4, (5.0, 500.0))
+  assert [*berlin] == ["place_5km", "place_500km"]
+  read = [*Folder(str(tmp_path), place_km=(5.0, 500.0)).read()]
+  good = [r for r in read if not isinstance(r, Rejection)]
+  assert good == [
+    Item("1", categories=berlin),
+    Item("2"),
+    Item("3"),
+    Person("1", {"city": "B"} | berlin),
+    Person("2"),
+    Event("1", "1", categories={"device": "tv"} | berlin),
+    Event("1", "1"),
+  ]
+  assert [
+    (r.line, r.field, r.reason) for r in read if isinstance(r, Rejection)
+  ] == [
+    (3, "latitude", "not in -90 to 90 degrees"),
+    (3, "longitude", "missing"),
+    (4, "longitude", "missing"),
+    (5, "longitude", "not in -180 to 180 degrees"),
+    (6, "latitude", "not a number"),
+  ]
+  new = tmp_path / "items.csv"
+  assert next(iter(read_items(str(new), (5.0,)))).categories == {
+    "place_5km": berlin["place_5km"]
+  }
 
 
 def test_strange_json_values(shop):
