@@ -127,6 +127,7 @@ def report(
   asked: dict[str, int],
   slices: tuple[Slice, ...],
   passport: dict[str, Any],
+  who_P: np.ndarray | None = None,
 ) -> Report:
   """The named metrics at every cutoff, with slices and passport.
 
@@ -136,8 +137,10 @@ def report(
       known leave out 'diversity'.
     asked: who was asked, such as {'people': 40}, and what was special.
     passport: with the size of the catalogue.
+    who_P: see `Report`.
   """
-  catalogue, who = passport["catalogue"], next(iter(asked))
+  catalogue = passport["catalogue"]
+  who = next(iter(asked)) if who_P is None else "people"
   values: dict[str, float] = {}
   intervals: dict[str, tuple[float, float]] = {}
   for name in names:
@@ -152,6 +155,8 @@ def report(
       columns_PE, combine = _columns(
         name, k, ranks_PM, lists_PK, gains_PM, entries
       )
+      if who_P is not None:
+        columns_PE = bootstrap.means_of(columns_PE, who_P)
       values[key] = float(combine(columns_PE.mean(axis=0, keepdims=True))[0])
       if rules.bootstrap_samples:
         intervals[key] = bootstrap.interval_of_means(
@@ -169,6 +174,7 @@ def report(
       "bootstrap": _bootstrap_sentence(rules, who),
     },
     ranks_PM=ranks_PM,
+    who_P=who_P,
   )
 
 

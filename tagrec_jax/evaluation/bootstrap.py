@@ -58,6 +58,18 @@ def interval_of_means(
   return _middle(combine(sums_SE / len(columns_PE)))
 
 
+def means_of(columns_QE: np.ndarray, who_Q: np.ndarray) -> np.ndarray:
+  """The means over the questions of each person, [P, E].
+
+  Args:
+    who_Q: whose question each is.
+  """
+  _, row_Q, count_P = np.unique(who_Q, return_inverse=True, return_counts=True)
+  sums_PE = np.zeros((len(count_P), columns_QE.shape[1]))
+  np.add.at(sums_PE, row_Q, columns_QE)
+  return sums_PE / count_P[:, None]
+
+
 def _resampled_sums(
   columns_PE: np.ndarray, samples: int, seed: int
 ) -> np.ndarray:

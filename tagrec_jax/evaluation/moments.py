@@ -88,10 +88,11 @@ def gains(
     if not at or kind not in metrics.RANK_METRICS:
       continue
     nothing = np.zeros((0, 0))
-    ours = paired.measured(name, true.ranks_PM, nothing)
-    theirs = paired.mean(
-      [paired.measured(name, other.ranks_PM, nothing) for other in shuffled]
+    ours, *others = (
+      paired.measured(name, report.ranks_PM, nothing).by(true.who_P)
+      for report in (true, *shuffled)
     )
+    theirs = paired.mean(others)
     interval = paired.difference(ours, theirs, samples, seed)
     found[name] = Gain(ours.value, theirs.value, interval)
   return found

@@ -35,6 +35,17 @@ class Measured:
   gains_Q: np.ndarray
   weights_Q: np.ndarray
 
+  def by(self, who_Q: np.ndarray | None) -> Measured:
+    """The same person by person, each of them counted once.
+
+    Args:
+      who_Q: whose question each is; None leaves all as it is.
+    """
+    if who_Q is None:
+      return self
+    columns_Q2 = np.stack([self.gains_Q, self.weights_Q], axis=1)
+    return Measured(*bootstrap.means_of(columns_Q2, who_Q).T)
+
   @property
   def value(self) -> float:
     return float(self.gains_Q.sum() / self.weights_Q.sum())

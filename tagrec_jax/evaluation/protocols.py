@@ -82,6 +82,12 @@ POST_PASSPORT = TAG_PASSPORT | {
 }
 """Those where a person is asked for the tags of a post."""
 
+SEVERAL_POSTS = {
+  "average": "over people, of each the mean over their posts; slices and "
+  "coverage over posts"
+}
+"""Besides, where a person is asked about several posts."""
+
 PROTOCOLS = Registry(
   "config.evaluation.protocol",
   {

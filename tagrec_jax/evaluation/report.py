@@ -28,6 +28,8 @@ class Report:
     passport: data, split, protocol sentences, catalogue size, seeds, model.
     ranks_PM: int32, the places of each person's targets in the order of the
       batches, 0 for padding; M = 1 for the next item.
+    who_P: whose question each of them is, where a person who is asked several
+      times counts once; None where all count alike. Not kept in files.
   """
 
   metrics: dict[str, float]
@@ -36,13 +38,14 @@ class Report:
   slices: tuple[Slice, ...]
   passport: dict[str, Any]
   ranks_PM: np.ndarray
+  who_P: np.ndarray | None = None
 
   def to_dict(self) -> dict[str, Any]:
-    """Everything but the ranks, as values that JSON can hold."""
+    """Everything but arrays, as values that JSON can hold."""
     fields = {
       field.name: getattr(self, field.name)
       for field in dataclasses.fields(self)
-      if field.name != "ranks_PM"
+      if field.name not in ("ranks_PM", "who_P")
     }
     fields["slices"] = [dataclasses.asdict(part) for part in self.slices]
     return fields

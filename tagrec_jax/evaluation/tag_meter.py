@@ -72,6 +72,11 @@ class _Meter(abc.ABC):
     del batch, relevant_BM
     return {}
 
+  def _who(self, question_P: np.ndarray) -> np.ndarray | None:
+    """Whose questions these are, see `Report`."""
+    del question_P
+    return None
+
   def add(self, batch: Batch, scores: Any) -> None:
     """Takes scores of all tags, see `ItemMeter.add`.
 
@@ -126,6 +131,7 @@ class _Meter(abc.ABC):
       asked=self._asked(len(ranks_PM)),
       slices=self._slices(found),
       passport=passport,
+      who_P=self._who(found["question"]),
     )
     return self._chosen.told(self._rules, made, found) if self._chosen else made
 
@@ -215,6 +221,7 @@ class PostMeter(_Meter):
     own: tells the tags that the person gave before.
     of_product: tells those that the product was given in training.
     most: M, the most tags of a post that is asked about.
+    people: int [Q], who is asked each question.
     counts, new_tags, num_items, trained, calibration, entries: see `_Meter`.
   """
 
@@ -227,6 +234,7 @@ class PostMeter(_Meter):
     own: Known,
     of_product: Known,
     most: int,
+    people: np.ndarray,
     counts: TagCounts,
     num_items: int,
     new_tags: int = 0,
@@ -244,7 +252,11 @@ class PostMeter(_Meter):
       entries=entries,
     )
     self._own, self._of_product, self._most = own, of_product, most
-    self._passport = protocols.POST_PASSPORT
+    self._people = people
+    self._several = len(np.unique(people)) < len(people)
+    self._passport = protocols.POST_PASSPORT | (
+      protocols.SEVERAL_POSTS if self._several else {}
+    )
     self._unseen = 0
 
   def _right(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -263,6 +275,9 @@ class PostMeter(_Meter):
       "own": _among(relevant_BM, self._own(batch)[0]),
       "of_product": _among(relevant_BM, self._of_product(batch)[0]),
     }
+
+  def _who(self, question_P: np.ndarray) -> np.ndarray | None:
+    return self._people[question_P] if self._several else None
 
   def _asked(self, count: int) -> dict[str, int]:
     return {"posts": count, "unknown_tags": self._unseen}

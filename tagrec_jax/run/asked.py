@@ -263,6 +263,7 @@ class Posts:
       rules,
       own=own,
       of_product=of_product,
+      people=people,
       most=int((given.posts[events + 1] - given.posts[events]).max(initial=1)),
       counts=self._counts(),
       num_items=dataset.spec.num_items,

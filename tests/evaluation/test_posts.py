@@ -8,6 +8,7 @@ import pytest
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.tag_counts import TagCounts
 from tagrec_jax.evaluation import evaluate as evaluation
+from tagrec_jax.evaluation import moments
 from tagrec_jax.evaluation.entries import Entries
 
 RULES = evaluation.Rules((1, 2), 50, seed=0, passport={"model": "given"})
@@ -29,6 +30,7 @@ def meter(**changes):
     "own": lambda batch: (batch["own"], None),
     "of_product": lambda batch: (batch["of_product"], None),
     "most": 3,
+    "people": np.array([0, 1, 2]),
     "counts": TagCounts(6, np.array([5, 3, 2, 1] + [0] * 8)),
     "num_items": 5,
     "new_tags": 1,
@@ -80,6 +82,26 @@ def test_f1_of_means_is_the_one_of_papers():
   assert got.metrics["f1@1"] == pytest.approx(2 / 3 / 3)
   low, high = got.intervals["f1_of_means@1"]
   assert 0 <= low < wanted < high <= 1
+
+
+def test_a_person_of_several_posts_counts_once():
+  """Questions 0 and 2 are of one person, 1 of another."""
+  report = ask([BATCH], people=np.array([7, 3, 7]))
+  assert report.metrics["recall@2"] == pytest.approx((1 / 2 + 1 / 4) / 2)
+  assert report.metrics["map@2"] == pytest.approx((1 / 2 + 1 / 8) / 2)
+  precision, recall = (1 + 0) / 2, (1 / 2 + 0) / 2
+  assert report.metrics["f1_of_means@1"] == pytest.approx(
+    2 * precision * recall / (precision + recall)
+  )
+  low, high = report.intervals["recall@2"]
+  assert (low, high) == (pytest.approx(1 / 4), pytest.approx(1 / 2))
+  assert report.people["posts"] == 3
+  assert report.passport["average"].startswith("over people")
+  assert report.passport["bootstrap"].endswith("resamples of people, seed 0")
+  assert "average" not in ask([BATCH]).passport
+  # What the moment is worth is told of the same people.
+  gain = moments.gains(report, [ask([BATCH])], 50, 0)["recall@2"]
+  assert gain.true == gain.shuffled == report.metrics["recall@2"]
 
 
 def test_who_gave_a_tag_before():
