@@ -7,7 +7,8 @@ for each event, oldest first, such as {"title": "Fargo"} or {"id": "100"}, each
 with an optional "time" (seconds since 1970 UTC); an empty file is a person
 without history. --requests=FILE asks many questions: a line for each, such as
 {"person": "196"} or {"history": [{"title": "Fargo"}], "time": 880000000}, with
-what else is known of the moment in "context", such as {"device": "phone"}.
+what else is known of the moment in "context", such as {"device": "phone"}, and
+the place asked from as {"latitude": 52.5, "longitude": 13.4}.
 Without any of them the question is that of a person without history.
 
 --item=ID (or a title) asks a run of the task 'tag_post' for the tags that the
@@ -16,7 +17,9 @@ and a line of --requests names the product in "item".
 
 --products=FILE asks a run of the task 'tag_item' for the tags of products: a
 table like `items` of the source 'folder'. --top_k=auto gives as many tags as
-suits the products of valid best. --allowed=NAME,PATTERN gives no other tags;
+suits the products of valid best.
+
+Of products and of posts, --allowed=NAME,PATTERN gives no other tags;
 --exclusive='role::*,suite::*' at most one of those that fit a pattern.
 """
 
@@ -39,7 +42,10 @@ _TIME = flags.DEFINE_integer(
   "time", None, "the moment asked, seconds since 1970 UTC; default: not known"
 )
 _CONTEXT = flags.DEFINE_list(
-  "context", [], "what else is known of the moment, such as device=phone"
+  "context",
+  [],
+  "what else is known of the moment, such as device=phone or"
+  " latitude=52.5,longitude=13.4",
 )
 _ITEM = flags.DEFINE_string(
   "item", "", "id or title of the product a person tags"
@@ -51,10 +57,10 @@ _TOP_K = flags.DEFINE_string(
   "top_k", "10", "length of a list, or for --products 'auto'"
 )
 _ALLOWED = flags.DEFINE_list(
-  "allowed", ["*"], "for --products: names and patterns of tags to be given"
+  "allowed", ["*"], "names and patterns of tags that may be given"
 )
 _EXCLUSIVE = flags.DEFINE_list(
-  "exclusive", [], "for --products: patterns of tags that exclude each other"
+  "exclusive", [], "patterns of tags that exclude each other"
 )
 _TARGETS = flags.DEFINE_list(
   "targets",

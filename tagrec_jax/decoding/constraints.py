@@ -56,6 +56,10 @@ class Constraints:
       groups_C[_fitting(pattern, names) & (groups_C == UNKNOWN)] = group
     return cls(allowed_C, groups_C)
 
+  def first(self, size: int) -> Constraints:
+    """Those of the first entries alone."""
+    return Constraints(self.allowed_C[:size], self.groups_C[:size])
+
   def scores(self, scores_BC: Float[Array, "B C"]) -> Float[Array, "B C"]:
     """Scores in which what must not be given has -inf.
 

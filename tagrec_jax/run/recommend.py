@@ -65,12 +65,19 @@ def recommend(
   if products:
     answers = _tag(run, products, k, allowed, exclusive)
   else:
-    _check_rules(allowed, exclusive)
+    if task != "tag_post":
+      _check_rules(allowed, exclusive)
     asked = _requests(
       run.dataset, person, history, requests, item, time, context
     )
     answers = (
-      PostTagger(run.scores, run.dataset, run.settings).answer(asked, k=k)
+      PostTagger(
+        run.scores,
+        run.dataset,
+        run.settings,
+        allowed=allowed,
+        exclusive=exclusive,
+      ).answer(asked, k=k)
       if task == "tag_post"
       else Recommender(run.scores, run.dataset, run.settings).answer(
         asked, targets=targets or ("items",), k=k, exclude_seen=exclude_seen
@@ -92,7 +99,8 @@ def _tag(
   Args:
     k: the length of each; 0 for as many as suits the products of valid best.
   """
-  items = list(good(read_items(products)))
+  place_km = run.settings.data.place_km
+  items = list(good(read_items(products, place_km)))
   rule = None if k else calibrated(run.settings, run.dataset, run.scores)
   scores = run.scores
   if isinstance(run.model, WriteTags):
@@ -140,7 +148,7 @@ def _check_task(task: str, products: str, item: str, requests: str) -> None:
 
 
 def _check_rules(allowed: Sequence[str], exclusive: Sequence[str]) -> None:
-  """Rules of tags are kept where products are tagged, and nowhere else."""
+  """Rules of tags are kept where products or posts are tagged."""
   for flag, value, none in (
     ("--allowed", list(allowed), ["*"]),
     ("--exclusive", list(exclusive), []),
@@ -148,8 +156,8 @@ def _check_rules(allowed: Sequence[str], exclusive: Sequence[str]) -> None:
     if value != none:
       raise UserError(
         flag,
-        f"found '{','.join(value)}' without --products",
-        "it with --products alone",
+        f"found '{','.join(value)}', and a run that recommends products",
+        "it with --products or --item alone",
         "leave it out",
       )
 

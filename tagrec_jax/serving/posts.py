@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from tagrec_jax.core.axes import UNKNOWN
@@ -14,7 +15,7 @@ from tagrec_jax.data.clean import tidy_tags
 from tagrec_jax.data.dataset import Dataset
 from tagrec_jax.data.pipeline import Batch
 from tagrec_jax.data.posts import ProductTags, post_question_batches
-from tagrec_jax.decoding.topk import top_k
+from tagrec_jax.decoding.constraints import Constraints, constrained_top_k
 from tagrec_jax.serving.people import Group, History, People
 from tagrec_jax.serving.requests import Request, check
 
@@ -31,6 +32,7 @@ class PostTagger:
     scores: batch → target → scores [B, C], the model with its parameters.
     dataset: the prepared data set the model was trained on.
     settings: of the run.
+    allowed, exclusive: names and patterns of tags, see `Constraints.of`.
   """
 
   def __init__(
@@ -38,7 +40,13 @@ class PostTagger:
     scores: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     dataset: Dataset,
     settings: Settings,
+    *,
+    allowed: Sequence[str] = ("*",),
+    exclusive: Sequence[str] = (),
   ):
+    self._rules = Constraints.of(
+      dataset.all_tags.ids, allowed=allowed, exclusive=exclusive
+    )
     self._scores = scores
     self._dataset = dataset
     self._settings = settings
@@ -98,8 +106,11 @@ class PostTagger:
 
   def _answer_group(self, group: Group, k: int) -> Iterator[Answer]:
     batch = self.batch(group)
-    nothing = np.full((group.size, 0), UNKNOWN, np.int32)
-    best = top_k(self._scores(batch)["tags"], k, nothing)
+    nothing = jnp.full((group.size, 0), UNKNOWN, jnp.int32)
+    scores_BC = jnp.asarray(self._scores(batch)["tags"])
+    # A model without content of tags knows only those of training.
+    rules = self._rules.first(scores_BC.shape[1])
+    best = constrained_top_k(scores_BC, k, nothing, rules)
     ids_BK, scores_BK = map(np.asarray, best)
     # Rows are not in the order of requests.
     rows = np.argsort(batch["question"][: len(group.requests)])

@@ -89,12 +89,8 @@ class ProductTagger:
   def _best(self, scores_BC: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Tags and their scores; UNKNOWN where the list has ended."""
     size = scores_BC.shape[1]
-    rules = dataclasses.replace(
-      self._rules,
-      # A model without content of tags knows only those of training.
-      allowed_C=self._rules.allowed_C[:size],
-      groups_C=self._rules.groups_C[:size],
-    )
+    # A model without content of tags knows only those of training.
+    rules = self._rules.first(size)
     nothing = jnp.full((len(scores_BC), 0), UNKNOWN, jnp.int32)
     best = constrained_top_k(scores_BC, min(k, size), nothing, rules)
     ids_BK, scores_BK = map(np.asarray, best)

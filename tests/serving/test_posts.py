@@ -136,6 +136,18 @@ def test_a_known_person_is_answered_from_all_posts(tagger):
   }
 
 
+def test_rules_of_tags_are_kept():
+  request, dataset = Request("p0", item="i0"), named(TWO)
+  for rules, expected in (
+    ({"allowed": ["t[13]"]}, ["t1", "t3"]),
+    ({"exclusive": ["t[01]"]}, ["t0", "t2", "t3", "t4"]),
+  ):
+    tagger = PostTagger(scores, dataset, settings(), **rules)
+    (answer,) = tagger.answer([request], k=5)
+    assert [tag["tag"] for tag in answer["tags"]] == expected
+    assert set(answer["copied"]["product"]) < {"t0", "t1"}
+
+
 def test_a_stranger_and_nobody_and_a_product_nobody_tagged(tagger):
   stranger = Request(
     history=(Taken("i1", 5, ("  t3", "never met")), Taken("nowhere", 7)),
