@@ -158,6 +158,20 @@ def test_flops_of_loops_branches_and_maps():
   assert flops.matmul_flops(traced.jaxpr) == 7 * one + 2 * 8 * 3 * 2
 
 
+def test_what_nothing_is_made_of_is_no_work():
+  """As a step does that counts the questions of all its parts beforehand."""
+
+  def program(x, w):
+    def of_part(x):
+      return {"total": (jnp.tanh(x @ w) @ w).sum(), "weight": x.size}
+
+    weight = jax.lax.map(of_part, x)["weight"].sum()
+    return jax.lax.map(lambda x: (x @ w) / weight, x)
+
+  traced = jax.jit(program).trace(jnp.ones((4, 8, 3)), jnp.ones((3, 3)))
+  assert flops.matmul_flops(traced.jaxpr) == 4 * 2 * 8 * 3 * 3
+
+
 def test_flops_of_a_convolution():
   def program(x, kernel):
     return jax.lax.conv_general_dilated(

@@ -1,7 +1,8 @@
 """Operations of a traced program, loops counted by their turns.
 
 The compiler's own count takes the body of a loop once, which for tiles over a
-catalogue is most of the work.
+catalogue is most of the work. What nothing is made of does not count: the
+compiler leaves it out too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from typing import Any
+
+from jax.interpreters import partial_eval
 
 
 def matmul_flops(jaxpr: Any) -> float:
@@ -21,6 +24,12 @@ def matmul_flops(jaxpr: Any) -> float:
     jaxpr: such as `jax.jit(f).trace(...).jaxpr`.
   """
   jaxpr = getattr(jaxpr, "jaxpr", jaxpr)  # without its constants
+  needed, _ = partial_eval.dce_jaxpr(jaxpr, True)
+  return _all(needed)
+
+
+def _all(jaxpr: Any) -> float:
+  jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
   return sum((_of(equation) for equation in jaxpr.eqns), start=0.0)
 
 
@@ -36,7 +45,7 @@ def _of(equation: Any) -> float:
     outputs = kernel[params["dimension_numbers"].rhs_spec[0]]
     taps = math.prod(kernel) / outputs
     return 2.0 * taps * math.prod(equation.outvars[0].aval.shape)
-  parts = [matmul_flops(part) for part in _inner(params)]
+  parts = [_all(part) for part in _inner(params)]
   if name == "cond":
     return max(parts, default=0.0)
   if name == "scan":
