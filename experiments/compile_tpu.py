@@ -11,6 +11,8 @@ operations and exchanges are the compiler's; times are modelled.
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -64,6 +66,9 @@ def main(argv: Sequence[str]) -> None:
       "tags": _TAGS.value,
       "tags_each": _TAGS_EACH.value,
     },
+    command=shlex.join(
+      ["python", "-m", "experiments.compile_tpu", *sys.argv[1:]]
+    ),
   )
 
 

@@ -6,6 +6,8 @@ the real target; only times are modelled.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -13,6 +15,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +29,7 @@ from tagrec_jax.core.settings import Settings, to_dict
 from tagrec_jax.run.aot import report
 from tagrec_jax.run.aot.chips import chip_of
 from tagrec_jax.run.aot.roofline import ASSUMPTIONS
+from tagrec_jax.training.run_folder import versions
 
 STEPS = ("train", "prepare", "evaluate", "serve")
 """As in `aot.programs`, which starts JAX and so is not imported here."""
@@ -51,6 +55,7 @@ def compile_tpu(
   *,
   steps: Sequence[str] = STEPS,
   catalogue: Mapping[str, int],
+  command: str = "",
 ) -> list[dict[str, Any]]:
   """Compiles, shows and keeps `<config>-<topology>.md` and `.json`.
 
@@ -60,6 +65,7 @@ def compile_tpu(
     steps: of `STEPS`.
     catalogue: 'products', 'tags' and 'tags_each' of a made-up catalogue;
       products 0: of the config's data set.
+    command: that asked for this, for the report.
 
   Returns:
     What is told of each step.
@@ -89,12 +95,16 @@ def compile_tpu(
   asked = {"settings": to_dict(settings), "topology": topology, **catalogue}
   name = f"{settings.name}-{topology.replace(':', '-')}"
   found: list[dict[str, Any]] = []
-  about = report.gathered(settings.name, topology, found)
+  made = _versions() | {
+    "command": command,
+    "date": time.strftime("%Y-%m-%d"),
+  }
+  about = report.gathered(settings.name, topology, found, made)
   for step in steps:
     say(f"compiling '{step}' of {settings.name} for {topology}")
     found.append(run_child(asked | {"step": step}))
     # Compiling takes minutes: what is there is kept.
-    about = report.gathered(settings.name, topology, found)
+    about = report.gathered(settings.name, topology, found, made)
     files.write_json(folder / f"{name}.json", about)
     told = report.markdown(about)
     (folder / f"{name}.md").write_text(told, encoding="utf-8")
@@ -142,6 +152,16 @@ def run_child(request: Mapping[str, Any]) -> dict[str, Any]:
   last = lines[-1].strip()[:300] if lines else "it said nothing"
   failed = f"the compiler's process ended with {ended}: {last}"
   return {"step": request["step"], "failed": failed}
+
+
+def _versions() -> dict[str, str]:
+  """What a compiled program depends on besides its config."""
+  found = versions() | {"libtpu": ""}
+  with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+    found["libtpu"] = importlib.metadata.version("libtpu")
+  changed = "+" * found["commit"].endswith("+")
+  found["commit"] = found["commit"][:10] + changed
+  return {name: found[name] for name in ("commit", "jax", "libtpu")}
 
 
 def _environment(topology: str) -> dict[str, str]:

@@ -208,6 +208,7 @@ def test_the_command_writes_what_it_shows(tmp_path):
   assert program["mesh"] == {"data": 2, "fsdp": 1, "tensor": 2}
   told = (tmp_path / "large_shop-cpu-4.md").read_text()
   assert "Catalogue: made up: 640 products, 20 tags, at most 8" in told
+  assert "--products=640 --tags=20" in told
   assert "| products.table | 640 products x 16 embed | tensor x - |" in told
   assert "train: all-reduce" in told
   assert "memory of a device" in done.stdout

@@ -14,6 +14,14 @@ from tagrec_jax.run.aot import report as reports
 from tagrec_jax.run.aot import summary as summary_page
 from tagrec_jax.run.aot.roofline import ASSUMPTIONS
 
+MADE = {
+  "command": "python -m experiments.compile_tpu " + " ".join(["--long"] * 12),
+  "date": "2026-11-28",
+  "commit": "0123456789",
+  "jax": "0.10.2",
+  "libtpu": "",
+}
+
 
 def test_fits_says_by_how_much():
   program = {"chip": {"hbm": 16 * 2**30}, "memory": {"peak": 12 * 2**30}}
@@ -21,16 +29,23 @@ def test_fits_says_by_how_much():
   program["memory"]["peak"] = 16 * 2**30 + 3 * 2**20
   assert reports.fits(program) == "does not fit: 3.00 MiB too much"
   # So large that the compiler itself gives up.
-  failed = {"failed": "RESOURCE_EXHAUSTED: needs 20.0G of 15.75G"}
-  assert reports.fits(failed) == "does not fit: needs 20.0G of 15.75G"
+  status = "RESOURCE_EXHAUSTED: "
+  too_much = "does not fit: 4.25 GiB too much (20.0 of 15.75 for programs)"
+  for told in (
+    "Used 20.0G of 15.75G hbm. Exceeded hbm capacity by 4.25G.",
+    "HLO temporaries (20.00G) exceeds available HBM (15.75G).",
+  ):
+    assert reports.fits({"failed": status + told}) == too_much
+  assert reports.fits({"failed": status + "no idea"}) == "does not fit: no idea"
 
 
 def test_a_program_that_failed_is_shown():
   failed = {"step": "train", "failed": "crashed | signal 11"}
-  about = reports.gathered("toy", "v5e:4x4", [failed])
-  assert "| train |  |  |  |  | crashed / signal 11 |" in (
-    reports.markdown(about)
-  )
+  about = reports.gathered("toy", "v5e:4x4", [failed], MADE)
+  told = reports.markdown(about)
+  assert "| train |  |  |  |  | crashed / signal 11 |" in told
+  assert "Made on 2026-11-28, commit 0123456789, jax 0.10.2:\n" in told
+  assert max(len(line) for line in told.splitlines() if "--long" in line) < 80
   assert len(reports.tables(about)) == 1
 
 
@@ -96,8 +111,8 @@ def test_reports_become_one_page(tmp_path):
   told = summary_page.write(str(tmp_path))
   assert told == (tmp_path / "README.md").read_text()
   assert (
-    "| [toy](toy-v5e-4x4.md), train | v5e:4x4 | 16 | 2.0 M | 1.0 B |"
-    " 9 products, 5 tags | 3.00 GiB | does not fit: 1.00 GiB too much |"
+    "| [toy](toy-v5e-4x4.md), train | v5e:4x4 | 16 | fsdp 16 | 2.0 M |"
+    " 1.0 B | 9 products, 5 tags | 3.00 GiB | does not fit: 1.00 GiB too much |"
     " 2.00 to 5.00 | memory |"
   ) in told
   # On v5e 1 ms of operations, and 3 or 4 ms of exchanges at 100 GB a second.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,14 @@ from tagrec_jax.run.aot.roofline import ASSUMPTIONS
 
 GIB = 2**30
 
-_MADE = (
-  "Made by `python -m experiments.compile_tpu`: compiled ahead of time by the"
-  " compiler of the target, never run. Times are modelled."
+_ABOUT = (
+  "Compiled ahead of time by the compiler of the target, never run. Times are"
+  " modelled."
 )
+
+# As in '... HLO temporaries (31.32G) exceeds available HBM (31.25G)', where all
+# is counted, or 'Used 42.44G of 31.25G hbm'.
+_ASKED = re.compile(r"([\d.]+)G\)? (?:exceeds|of) [^\d]*([\d.]+)G")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +40,22 @@ class Rows:
 
 
 def gathered(
-  config: str, topology: str, programs: Sequence[Mapping[str, Any]]
+  config: str,
+  topology: str,
+  programs: Sequence[Mapping[str, Any]],
+  made: Mapping[str, str],
 ) -> dict[str, Any]:
-  """What all programs of a config told; parameters, which they share, once."""
+  """What all programs of a config told; parameters, which they share, once.
+
+  Args:
+    made: 'command', 'date', and versions: 'commit', 'jax', 'libtpu', each ''
+      where nothing is known of it.
+  """
   told = [p["parameters"] for p in programs if "parameters" in p]
   return {
     "config": config,
     "topology": topology,
+    "made": dict(made),
     "assumptions": list(ASSUMPTIONS),
     "parameters": told[0] if told else [],
     "programs": [
@@ -72,7 +86,9 @@ def markdown(about: Mapping[str, Any]) -> str:
   text = [
     f"# {about['config']} on {about['topology']}",
     "",
-    _MADE,
+    _ABOUT,
+    "",
+    *_made(about["made"]),
   ]
   if first:
     mesh = " x ".join(f"{n} {s}" for n, s in first["mesh"].items())
@@ -88,6 +104,23 @@ def markdown(about: Mapping[str, Any]) -> str:
   text += ["", "## What the modelled times assume", ""]
   text += [f"- {assumption}." for assumption in ASSUMPTIONS]
   return "\n".join(text) + "\n"
+
+
+def _made(made: Mapping[str, str]) -> list[str]:
+  """How to make the report again."""
+  versions = [
+    f"{name} {made[name]}" for name in ("commit", "jax", "libtpu") if made[name]
+  ]
+  command = textwrap.wrap(
+    made["command"], 76, break_long_words=False, break_on_hyphens=False
+  )
+  return [
+    f"Made on {', '.join([made['date'], *versions])}:",
+    "",
+    "```bash",
+    " \\\n  ".join(command),
+    "```",
+  ]
 
 
 def lines(rows: Rows) -> list[str]:
@@ -110,8 +143,12 @@ def fits(program: Mapping[str, Any]) -> str:
   """Whether a program fits into a chip, and by how much."""
   if "failed" in program:
     status, _, told = program["failed"].partition(": ")
-    short = status == "RESOURCE_EXHAUSTED"
-    return f"does not fit: {told}" if short else program["failed"]
+    if status != "RESOURCE_EXHAUSTED":
+      return program["failed"]
+    if asked := _ASKED.search(told):
+      wanted, had = float(asked[1]), float(asked[2])
+      told = f"{wanted - had:.2f} GiB too much ({wanted} of {had} for programs)"
+    return f"does not fit: {told}"
   free = program["chip"]["hbm"] - program["memory"]["peak"]
   if free < 0:
     return f"does not fit: {bytes_(-free)} too much"

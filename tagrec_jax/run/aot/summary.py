@@ -76,6 +76,11 @@ def _chips(about: Mapping[str, Any]) -> int:
   return math.prod(_train(about).get("mesh", {"": 0}).values())
 
 
+def _mesh(program: Mapping[str, Any]) -> str:
+  sizes = program.get("mesh", {})
+  return " x ".join(f"{n} {s}" for n, s in sizes.items() if s > 1)
+
+
 def _sizes(about: Mapping[str, Any]) -> tuple[int, int]:
   """Numbers of the network, and of tables as long as the data makes them."""
   sizes = {True: 0, False: 0}
@@ -99,6 +104,7 @@ def _family(reports: Sequence[Mapping[str, Any]]) -> Rows:
           f"[{about['config']}]({link}), {program['step']}",
           about["topology"],
           f"{_chips(about)}",
+          _mesh(program),
           _short(network),
           _short(tables),
           catalogue.partition(", at most")[0],
@@ -108,7 +114,15 @@ def _family(reports: Sequence[Mapping[str, Any]]) -> Rows:
           model["bound"] if model else "",
         ]
       )
-  names = ["program", "slice", "chips", "network", "tables", "catalogue"]
+  names = [
+    "program",
+    "slice",
+    "chips",
+    "mesh",
+    "network",
+    "tables",
+    "catalogue",
+  ]
   names += ["memory", "of a chip's", "modelled ms", "bound"]
   return Rows("Which model fits where", names, cells)
 
@@ -134,7 +148,7 @@ def _weak(reports: Sequence[Mapping[str, Any]]) -> Rows:
     cells.append(
       [
         about["topology"],
-        " x ".join(f"{n} {s}" for n, s in program["mesh"].items() if s > 1),
+        _mesh(program),
         program["catalogue"]
         .removeprefix("made up: ")
         .partition(", at most")[0],
