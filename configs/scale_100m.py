@@ -1,16 +1,15 @@
 """A transformer of 0.1 billion parameters over a table of ten million products.
 
-What: 12 blocks of width 768 (85 million parameters) and 7.7 billion in a table
-  whose rows are split over 16 chips; a step reads and writes only the rows it
-  needs. To be compiled for TPUs, not to be trained on one machine.
-Source: BERT-base's sizes (Devlin et al. 2019, arXiv:1810.04805, section 3);
-  data: tagrec_jax/data/sources/storefront.py.
+What: 8 blocks of width 1024 (101 million parameters) and 10.2 billion in a
+  table whose rows are split over 16 chips; a step reads and writes only the
+  rows it needs. To be compiled for TPUs, not to be trained on one machine.
+Source: BERT-large's blocks (Devlin et al. 2019, arXiv:1810.04805, section 3), a
+  third of them; data: tagrec_jax/data/sources/storefront.py.
 Run: python -m experiments.compile_tpu --config=configs/scale_100m.py \
   --topology=v5e:4x4 --products=10000000 --output=docs/scale
 Expect: to fit into the 16 GiB of a v5e chip.
-Measured: never run on a TPU. By its compiler a step takes 14.9 of the 16 GiB,
-  bound by memory at 54 to 66 ms, modelled; commit 1d6f1e4, 2026-11-28,
-  docs/scale/.
+Measured: never run on a TPU. By its compiler a step takes 9.0 of the 16 GiB,
+  bound by memory at 13 to 27 ms, modelled; commit 4f8209b, 2026-11-28.
 """
 
 import ml_collections
@@ -33,12 +32,12 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.pipeline.row_length = 256
   config.pipeline.batch_rows = 64
 
-  # A device has 192 of the 768 numbers of a row: no multiple of 128, the lanes
-  # of a TPU, whose compiler therefore turns the table (docs/compiled.md).
-  config.model.width = 768
-  config.model.layers = 12
-  config.model.heads = 12
-  config.model.hidden = 3072
+  # A device has 256 numbers of a row: a multiple of 128, the lanes of a TPU,
+  # whose compiler otherwise turns the table for each step (docs/compiled.md).
+  config.model.width = 1024
+  config.model.layers = 8
+  config.model.heads = 16
+  config.model.hidden = 4096
   config.model.dropout = 0.1
   config.model.positions = "rotary"
   config.model.compute_dtype = "bfloat16"
