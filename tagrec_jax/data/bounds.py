@@ -13,7 +13,9 @@ import numpy as np
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.mapped import forget
 from tagrec_jax.data.spec import TAGS, Kind, Part
+from tagrec_jax.data.spill import PART
 
 _NUMBERED = (Kind.CATEGORY, Kind.ID_SET, Kind.TEXT, Kind.NGRAMS)
 
@@ -27,12 +29,20 @@ def check_rows(dataset: Dataset) -> None:
   for name, rows, size in _numbered(dataset):
     if not np.issubdtype(rows.dtype, np.integer):
       raise _wrong(dataset, name, f"found {rows.dtype}", "whole numbers")
-    bad = np.flatnonzero((rows < UNKNOWN) | (rows >= size))
-    if len(bad):
+    flat = rows.reshape(-1)
+    first, count = -1, 0
+    for begin in range(0, len(flat), PART):
+      part = flat[begin : begin + PART]
+      bad = np.flatnonzero((part < UNKNOWN) | (part >= size))
+      if len(bad) and not count:
+        first = begin + int(bad[0])
+      count += len(bad)
+      forget(flat)
+    if count:
       raise _wrong(
         dataset,
         name,
-        f"found {rows.flat[bad[0]]} at {bad[0]:,}, and {len(bad) - 1:,} more",
+        f"found {flat[first]} at {first:,}, and {count - 1:,} more",
         f"{UNKNOWN} to {size - 1}",
       )
 

@@ -25,12 +25,13 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from tagrec_jax.data.beam_engine import Beam, Shard
 from tagrec_jax.data.lists import Columns, Lists
-from tagrec_jax.data.mapped import LARGE
+from tagrec_jax.data.mapped import LARGE, forget
 
 BLOCK_ROWS = 1024
 BLOCK_BYTES = 2**23
 """At most, as far as one row has no more: pictures and clips are large."""
 SHARD_BLOCKS = 64
+_READ_BLOCKS = 8
 
 _LENGTHS = "lengths_"
 
@@ -160,6 +161,8 @@ def _write_shard(
   tfds.core.ExampleWriter(tfds.core.FileFormat.ARRAY_RECORD).write(
     path, enumerate(examples)
   )
+  for column in columns.values():
+    forget(column.values if isinstance(column, Lists) else column)
 
 
 def is_large(folder: pathlib.Path, table: str) -> bool:
@@ -177,8 +180,8 @@ def read_table(folder: pathlib.Path, table: str) -> dict[str, Any]:
 def read_parts(folder: pathlib.Path, table: str) -> Iterator[dict[str, Any]]:
   """The columns of a table, of some rows after others."""
   source = _source(folder, table)
-  for start in range(0, len(source), SHARD_BLOCKS):
-    blocks = range(len(source))[start : start + SHARD_BLOCKS]
+  for start in range(0, len(source), _READ_BLOCKS):
+    blocks = range(len(source))[start : start + _READ_BLOCKS]
     yield _joined(source.__getitems__(blocks))
 
 

@@ -59,11 +59,12 @@ def choose(
     posted: what people gave in training events.
     held_out: and in others.
   """
-  ids, new_ids = set(trained), set(taken)
+  ids = set(trained)
+  new_ids = {id for id in taken if id not in ids}
   if settings.catalogue == "described":
     ids |= {id for id, i in described.items() if i.tags and id not in cold}
     new_ids |= {id for id in described if id in cold}
-  new_ids -= ids
+    new_ids -= ids
   items = [described.get(id, Item(id)) for id in sorted(ids)]
   new_items = [
     described[id]
@@ -121,7 +122,7 @@ def _tag_counts(items: Iterable[Item], posted: Posted) -> dict[str, int]:
 
 def _with_tags(item: Item, kept: Collection[str]) -> Item:
   tags = tuple(tag for tag in item.tags if tag in kept)
-  return dataclasses.replace(item, tags=tags)
+  return item if tags == item.tags else dataclasses.replace(item, tags=tags)
 
 
 def _says_something(item: Item) -> bool:

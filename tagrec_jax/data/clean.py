@@ -5,17 +5,19 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import pathlib
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool
 
+from tagrec_jax.core import paths
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
-from tagrec_jax.data.dataset import NO_TIME
-from tagrec_jax.data.event_log import EventLog
+from tagrec_jax.data.event_log import EventColumns, EventLog
 from tagrec_jax.data.k_core import k_core
+from tagrec_jax.data.order import met, ordered, timed_people, untimed
 from tagrec_jax.data.records import (
   Event,
   Item,
@@ -37,6 +39,7 @@ KEPT_REJECTIONS = 1_000
 """Rejections that are kept to be shown; all of them are counted."""
 
 _TOP_REASONS = 3
+_KNOWN_IDS = 2**16  # that need no second look
 
 Described = TypeVar("Described", Item, Tag, Person)
 
@@ -46,9 +49,9 @@ class Cleaned:
   """What is left.
 
   Attributes:
-    items, people: by id; those of events nobody described have only their id,
-      those without events are kept.
-    tags: what was said of tags, by id; of most nothing is.
+    items: by id; those of events nobody described have only their id, those
+      without events are kept.
+    tags, people: what was said of them, by id; of most nothing is.
     events: by person (ids in order of code points), then time; events of one
       second, or without times, stay in the order of the file.
     counts: reason → records left out, refused or made.
@@ -63,7 +66,9 @@ class Cleaned:
   rejections: list[Rejection]
 
 
-def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
+def clean(
+  records: Iterable[Record | EventColumns], settings: DataSettings
+) -> Cleaned:
   """Brings records into one form, order and density.
 
   In this order: texts are normalised; of items, tags and people described
@@ -78,40 +83,33 @@ def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
     UserError: if more than `max_bad_rows` of all rows were refused, or no event
       of a data set with events is left.
   """
-  gathered = _Gathered()
+  gathered = _Gathered(paths.cache_folder(settings.cache_dir))
   for record in records:
     gathered.add(record)
-  counts = gathered.counts
-  events = gathered.events
-  columns = _Columns.of(events)
-  gathered.refuse(columns.untimed_among_timed, "time", "missing")
+  counts, raw = gathered.counts, gathered.events
+  timed = timed_people(raw)
+  gathered.refuse_untimed(timed)
   gathered.check(settings.max_bad_rows)
-  keep = ~columns.untimed_among_timed
-  keep &= ~_merge_repeated(events, columns, keep, counts)
-  keep &= ~_rated_low(events, keep, settings.min_rating, counts)
-  keep = k_core(events, keep, settings, counts)
-  if events and not keep.any():
+  events = ordered(raw, timed, settings.min_rating, counts)
+  total = len(raw)
+  del raw, gathered.events  # its file is as long as the other
+  events = k_core(events, settings, counts)
+  if total and not events:
     raise UserError(
       "config.data",
-      f"no event of {len(events):,} is left ({_top(counts)})",
+      f"no event of {total:,} is left ({_top(counts)})",
       "some",
       "lower min_rating, min_person_events, min_item_events or min_tag_posts",
     )
-  rows = np.flatnonzero(keep)
-  order = np.lexsort((columns.times[rows], columns.person_ranks[rows]))
-  sorted_events = events.take(rows[order])
-  for id in _in_order(sorted_events.items, events.item_ids):
+  for id in events.items.take(np.flatnonzero(met(events))).ids.to_pylist():
     if id not in gathered.items:
       gathered.items[id] = Item(id)
       counts["item known only from events"] += 1
-  for id in _in_order(sorted_events.people, events.people_ids):
-    if id not in gathered.people:
-      gathered.people[id] = Person(id)
   return Cleaned(
     gathered.items,
     gathered.tags,
     gathered.people,
-    sorted_events,
+    events,
     dict(+counts),
     gathered.rejections,
   )
@@ -120,18 +118,22 @@ def clean(records: Iterable[Record], settings: DataSettings) -> Cleaned:
 class _Gathered:
   """Records in one form, apart by kind, and what was refused on the way."""
 
-  def __init__(self):
+  def __init__(self, folder: pathlib.Path):
     self.items: dict[str, Item] = {}
     self.tags: dict[str, Tag] = {}
     self.people: dict[str, Person] = {}
-    self.events = EventLog()
+    self.events = EventLog(folder=folder)
     self.counts: collections.Counter[str] = collections.Counter()
     self.rejections: list[Rejection] = []
     self._rows = 0
     self._refused: collections.Counter[str] = collections.Counter()
     self._good_ids: set[str] = set()
 
-  def add(self, record: Record) -> None:
+  def add(self, record: Record | EventColumns) -> None:
+    if isinstance(record, EventColumns):
+      self._rows += len(record)
+      self.events.extend(record)
+      return
     self._rows += 1
     if isinstance(record, Event):
       self._add_event(record)
@@ -177,6 +179,8 @@ class _Gathered:
     if problem := id_problem(id):
       self._reject(Rejection("records", 0, field, problem, shown(id)))
       return False
+    if len(self._good_ids) == _KNOWN_IDS:
+      self._good_ids.clear()
     self._good_ids.add(id)
     return True
 
@@ -186,15 +190,12 @@ class _Gathered:
     if len(self.rejections) < KEPT_REJECTIONS:
       self.rejections.append(rejection)
 
-  def refuse(
-    self, rows: Bool[np.ndarray, " E"], field: str, reason: str
-  ) -> None:
+  def refuse_untimed(self, timed: Bool[np.ndarray, " P"]) -> None:
     """Counts events that could only be judged beside the others."""
-    for row in np.flatnonzero(rows).tolist():
-      event = self.events[row]
-      self._reject(
-        Rejection("events", 0, field, reason, f"{event.person} {event.item}")
-      )
+    for rows in self.events.parts():
+      for event in self.events.events(rows[untimed(rows, timed)]):
+        found = f"{event.person} {event.item}"
+        self._reject(Rejection("events", 0, "time", "missing", found))
 
   def check(self, max_bad_rows: float) -> None:
     """Ends the run if too much was refused."""
@@ -254,107 +255,3 @@ def tidy_tags(tags: Iterable[str]) -> tuple[str, ...]:
 def _tidy_categories(categories: Mapping[str, str]) -> dict[str, str]:
   tidy = {k: normalise(v, LONGEST_NAME) for k, v in categories.items()}
   return {name: value for name, value in tidy.items() if value}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Columns:
-  """Events as arrays.
-
-  Attributes:
-    people, items: int32 [E] numbers in the order of first appearance.
-    person_ranks: int32 [E] numbers in the order of the people's ids.
-    times: int64 [E] seconds, or NO_TIME. Never float, which loses seconds.
-  """
-
-  people: np.ndarray
-  items: np.ndarray
-  person_ranks: np.ndarray
-  times: np.ndarray
-
-  @classmethod
-  def of(cls, events: EventLog) -> _Columns:
-    people, person_ids = events.people, events.people_ids
-    ranks = np.empty(len(person_ids), np.int32)
-    by_id = sorted(range(len(person_ids)), key=person_ids.__getitem__)
-    ranks[by_id] = np.arange(len(person_ids))
-    return cls(people, events.items, ranks[people], events.times)
-
-  @property
-  def untimed_among_timed(self) -> Bool[np.ndarray, " E"]:
-    """Events without a time, of people whose other events have one.
-
-    They cannot be put in order.
-    """
-    timed = self.times != NO_TIME
-    return ~timed & (np.bincount(self.people, timed)[self.people] > 0)
-
-
-def _in_order(
-  numbers: Int32[np.ndarray, " E"], ids: Sequence[str]
-) -> Iterator[str]:
-  """The ids of numbers, each once, where it comes first."""
-  _, firsts = np.unique(numbers, return_index=True)
-  return (ids[number] for number in numbers[np.sort(firsts)].tolist())
-
-
-def _merge_repeated(
-  events: EventLog,
-  columns: _Columns,
-  keep: Bool[np.ndarray, " E"],
-  counts: collections.Counter[str],
-) -> Bool[np.ndarray, " E"]:
-  """Finds events that repeat an earlier one; it takes over what they add.
-
-  Without times there are none: order alone cannot tell a repetition from a
-  second purchase.
-  """
-  repeated = np.zeros(len(events), bool)
-  rows = np.flatnonzero(keep & (columns.times != NO_TIME))
-  keys = columns.times[rows], columns.items[rows], columns.people[rows]
-  order = np.lexsort(keys)
-  same = np.ones(max(len(rows) - 1, 0), bool)
-  for key in keys:
-    same &= key[order][1:] == key[order][:-1]
-  later = np.flatnonzero(same) + 1
-  repeated[rows[order[later]]] = True
-  counts["repeated event"] += len(later)
-  # The first event of each run of equal ones, and the others of the run.
-  starts = np.flatnonzero(np.append(True, ~same))
-  firsts = starts[np.searchsorted(starts, later, side="right") - 1]
-  groups: dict[int, list[Event]] = {}
-  for first, other in zip(
-    rows[order[firsts]].tolist(), rows[order[later]].tolist(), strict=True
-  ):
-    groups.setdefault(first, [events[first]]).append(events[other])
-  for first, group in groups.items():
-    events.change(first, _merged(group))
-  return repeated
-
-
-def _merged(group: list[Event]) -> Event:
-  """One event of several: the first one's values, then what others add."""
-  first = group[0]
-  ratings = (e.rating for e in group if e.rating is not None)
-  tags = dict.fromkeys(tag for event in group for tag in event.tags)
-  categories: dict[str, str] = {}
-  for event in reversed(group):
-    categories |= event.categories
-  return dataclasses.replace(
-    first,
-    rating=next(ratings, None),
-    tags=tuple(tags),
-    categories=categories,
-  )
-
-
-def _rated_low(
-  events: EventLog,
-  keep: Bool[np.ndarray, " E"],
-  min_rating: float,
-  counts: collections.Counter[str],
-) -> Bool[np.ndarray, " E"]:
-  low = events.ratings < min_rating  # NaN, where there is none, is not
-  if min_rating == 0:  # all are kept, also where ratings may be negative
-    low[:] = False
-  counts["rated below min_rating"] += int((keep & low).sum())
-  return low

@@ -51,6 +51,8 @@ def cold_items(items: Sequence[Item], fraction: float) -> ColdItems:
 
 def cold_people(ids: Sequence[str], fraction: float) -> Bool[np.ndarray, " P"]:
   """Whose events do not train."""
+  if not fraction:
+    return np.zeros(len(ids), bool)
   return np.array([_place("person", id) < fraction for id in ids], bool)
 
 

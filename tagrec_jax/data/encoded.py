@@ -14,15 +14,18 @@ from tagrec_jax.data.clean import Cleaned
 from tagrec_jax.data.encodings import (
   MAX_TAGS,
   Encoding,
+  Moment,
   moment_encodings,
   person_encodings,
   product_encodings,
   tag_encodings,
 )
+from tagrec_jax.data.event_log import add_counts
 from tagrec_jax.data.histories import Histories
 from tagrec_jax.data.moments import MOMENT_SIZES
 from tagrec_jax.data.records import Item, Person, Tag
 from tagrec_jax.data.spec import TAGS, Feature
+from tagrec_jax.data.spill import Spill
 from tagrec_jax.data.vocab import Vocabulary
 
 
@@ -49,13 +52,10 @@ def encode(
   """Learns encodings of what trains and encodes with them what there is."""
   tags = [cleaned.tags.get(id, Tag(id)) for id in chosen.tags.ids]
   new_tags = [cleaned.tags.get(id, Tag(id)) for id in chosen.new_tags.ids]
-  people = [cleaned.people.get(id, Person(id)) for id in kept.people.ids]
-  trains = kept.split.train_ends > kept.offsets[:-1]
   of_products = product_encodings(chosen.items, settings, chosen.tags)
   of_tags = tag_encodings(tags, of_products)
-  of_people = person_encodings([people[row] for row in np.flatnonzero(trains)])
-  trained = kept.events.take(np.flatnonzero(kept.trains))
-  of_moments = moment_encodings(trained, MOMENT_SIZES)
+  of_people, person = _people(cleaned, kept)
+  of_moments, moment = _moments(kept)
   # New products may have new tags, and more of them.
   readers = [
     tag_reader(e, e.names.extended(chosen.new_tags.ids), chosen.all_items)
@@ -75,10 +75,42 @@ def encode(
       e.feature.name: e.encode(chosen.all_items, counts) for e in readers
     },
     tag={e.feature.name: e.encode(tags + new_tags) for e in of_tags},
-    person={e.feature.name: e.encode(people) for e in of_people},
-    moment={e.feature.name: e.encode(kept.events) for e in of_moments},
+    person=person,
+    moment=moment,
     counts=dict(counts),
   )
+
+
+def _people(
+  cleaned: Cleaned, kept: Histories
+) -> tuple[tuple[Encoding, ...], dict[str, np.ndarray]]:
+  """Encodings of people and their arrays."""
+  if not cleaned.people:  # there may be very many of whom nothing is known
+    return (), {}
+  people = [cleaned.people.get(id, Person(id)) for id in kept.people.ids]
+  trains = kept.split.train_ends > kept.offsets[:-1]
+  encodings = person_encodings([people[row] for row in np.flatnonzero(trains)])
+  return encodings, {e.feature.name: e.encode(people) for e in encodings}
+
+
+def _moments(
+  kept: Histories,
+) -> tuple[tuple[Encoding, ...], dict[str, np.ndarray]]:
+  """Encodings of moments and their arrays."""
+  said = kept.events.said
+  times = np.zeros(len(said), np.int64)
+  for rows, trains in kept.parts():
+    add_counts(times, rows["said"][trains])
+  moments = [Moment(categories) for _, categories in said]
+  encodings = moment_encodings(moments, times.tolist(), MOMENT_SIZES)
+  arrays = {}
+  for encoding in encodings:
+    classes = encoding.encode(moments)
+    array = Spill(np.int32, kept.events.folder)
+    for rows in kept.events.parts():
+      array.append(classes[rows["said"]])
+    arrays[encoding.feature.name] = array.array()
+  return encodings, arrays
 
 
 def tag_reader(

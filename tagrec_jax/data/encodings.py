@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import itertools
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import ngrams, numbers
 from tagrec_jax.data.pictures import read_pictures
-from tagrec_jax.data.records import Event, Item, Person, Tag
+from tagrec_jax.data.records import Item, Person, Tag
 from tagrec_jax.data.sounds import RATE, read_clips
 from tagrec_jax.data.spec import Feature, Kind, Part
 from tagrec_jax.data.tokenizer import (
@@ -47,6 +47,13 @@ _TEXTS = ("text", "tokens", *ngrams.READERS)  # features that tags have too
 _BETWEEN = re.compile(r"[:/_-]+|(?<=[a-z])(?=[A-Z])")
 
 _NO_NAMES = Vocabulary(())
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+  """What any number of events say of their moment; see `Event.categories`."""
+
+  categories: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Encoding:
     """The feature's array, one row for each record; see `Kind`.
 
     Args:
-      records: `Item`s, `Tag`s, `Person`s or `Event`s, as the feature's part
+      records: `Item`s, `Tag`s, `Person`s or `Moment`s, as the feature's part
         says.
       counts: takes reason → files of pictures and clips that were given and
         could not be read.
@@ -188,18 +195,19 @@ def person_encodings(people: Sequence[Person]) -> tuple[Encoding, ...]:
 
 
 def moment_encodings(
-  events: Sequence[Event], reserved: Collection[str]
+  moments: Sequence[Moment], times: Sequence[int], reserved: Collection[str]
 ) -> tuple[Encoding, ...]:
   """Learns every moment feature that times do not tell.
 
   Args:
-    events: those of training.
+    moments: what events say of theirs.
+    times: how many events of training say it.
     reserved: names of those that times tell.
 
   Raises:
     UserError: if a category has one of these names.
   """
-  encodings = _classes(events, Part.MOMENT)
+  encodings = _classes(moments, Part.MOMENT, times)
   for encoding in encodings:
     if (name := encoding.feature.name) in reserved:
       raise UserError(
@@ -305,14 +313,20 @@ def _media_encodings(
 
 
 def _classes(
-  records: Sequence[Item] | Sequence[Person] | Sequence[Event], part: Part
+  records: Iterable[Item | Person | Moment],
+  part: Part,
+  times: Iterable[int] = itertools.repeat(1),
 ) -> list[Encoding]:
-  """An encoding for each name of a category; '' is a missing class."""
+  """An encoding for each name of a category; '' is a missing class.
+
+  Args:
+    times: how often each record counts.
+  """
   counts: dict[str, collections.Counter[str]] = {}
-  for record in records:
+  for record, count in zip(records, times, strict=False):
     for name, value in record.categories.items():
       if value:
-        counts.setdefault(name, collections.Counter())[value] += 1
+        counts.setdefault(name, collections.Counter())[value] += count
   encodings = []
   for name in sorted(counts):
     kept = Vocabulary.sorted(_frequent(counts[name]))

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from tagrec_jax.data.dataset import Dataset
+from tagrec_jax.data.mapped import forget
 from tagrec_jax.data.vocab import Vocabulary
+
+_PART = 2**21  # values that are looked at together
 
 _LATER = ("posted", "moment")
 """Fields of dataclasses that came after data sets had been named."""
@@ -62,7 +65,10 @@ def _add(digest: Any, value: Any) -> None:
   if isinstance(value, np.ndarray):
     plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
     digest.update(f"array {plain.dtype.str} {plain.shape} ".encode())
-    digest.update(plain.data)
+    flat = plain.reshape(-1)
+    for begin in range(0, len(flat), _PART):
+      digest.update(flat[begin : begin + _PART].data)
+      forget(flat)
   elif isinstance(value, Vocabulary):
     digest.update(f"vocabulary {value.fingerprint} ".encode())
   elif dataclasses.is_dataclass(value):

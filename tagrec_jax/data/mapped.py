@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterable
@@ -80,9 +81,23 @@ def gathered(parts: Iterable[np.ndarray], dtype: Any) -> np.ndarray:
     raise StorageError(
       tempfile.gettempdir(),
       f"cannot be written ({folders.reason(error)})",
-      "4 bytes for each person",
+      "4 to 16 bytes for each person",
       "set TMPDIR to a folder on a disk with room",
     ) from error
+
+
+def forget(*arrays: np.ndarray) -> None:
+  """Gives pages of mapped files back, which are read again if need be.
+
+  Else all that was ever looked at counts as memory of this process, until the
+  system needs room.
+  """
+  for array in arrays:
+    base: Any = array
+    while isinstance(base, np.ndarray):
+      base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+      base.madvise(mmap.MADV_DONTNEED)
 
 
 class _Growing:

@@ -27,13 +27,15 @@ from tagrec_jax.data.cold import ColdItems, cold_items
 from tagrec_jax.data.dataset import NO_TIME, Dataset, Interactions
 from tagrec_jax.data.encoded import encode
 from tagrec_jax.data.encodings import MAX_TAGS
-from tagrec_jax.data.event_log import EventLog
+from tagrec_jax.data.event_log import EventColumns, EventLog, QuickSource
 from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.histories import Histories, histories
 from tagrec_jax.data.lists import Lists
 from tagrec_jax.data.moments import MOMENT_FEATURES
+from tagrec_jax.data.order import met
 from tagrec_jax.data.records import Record, Source
 from tagrec_jax.data.spec import Feature, Spec
+from tagrec_jax.data.spill import Spill
 from tagrec_jax.data.tokenizer import read_tokenizer
 from tagrec_jax.data.vocab import Vocabulary
 
@@ -147,22 +149,29 @@ def prepare(source: Source, settings: DataSettings) -> Dataset:
 
 
 def _cleaned(source: Source, settings: DataSettings) -> Cleaned:
+  if isinstance(source, QuickSource):
+    return clean(_told(source.name, source.read_quickly()), settings)
   return clean(_told(source.name, source.read()), settings)
 
 
-def _told(name: str, records: Iterable[Record]) -> Iterator[Record]:
+def _told(
+  name: str, records: Iterable[Record | EventColumns]
+) -> Iterator[Record | EventColumns]:
   """The records; says how far reading is, if it takes long.
 
   How much is left is not known: a file does not say how many rows it has.
   """
   begun = told = time.monotonic()
-  count = 0
-  for count, record in enumerate(records, 1):
+  count = looked = 0
+  for record in records:
     yield record
-    if count % 1000 == 0 and time.monotonic() >= told + QUIET_SECONDS:
-      told = time.monotonic()
-      rate = count / (told - begun)
-      say(f"{name}: {count:,} records read, {rate:,.0f} a second")
+    count += len(record) if isinstance(record, EventColumns) else 1
+    if count >= looked + 1000:
+      looked = count
+      if time.monotonic() >= told + QUIET_SECONDS:
+        told = time.monotonic()
+        rate = count / (told - begun)
+        say(f"{name}: {count:,} records read, {rate:,.0f} a second")
   if told > begun:
     say(f"{name}: all {count:,} records read, now cleaned and encoded")
 
@@ -186,15 +195,11 @@ def from_cleaned(
     raise _nothing_to_train_on(name, cleaned, settings)
   items = Vocabulary([item.id for item in chosen.items])
   new_items = Vocabulary([item.id for item in chosen.new_items])
-  indices = items.extended(new_items.ids).indices
+  all_items = items.extended(new_items.ids)
   encoded = encode(chosen, cleaned, kept, settings)
-  events = Interactions(
-    kept.offsets,
-    _rows(kept.events, items.extended(new_items.ids)),
-    kept.times,
-    _posted(kept.events, chosen),
-    encoded.moment,
-  )
+  rows, not_trained = _rows(kept.events, all_items, len(items))
+  posted = _posted(kept.events, chosen)
+  events = Interactions(kept.offsets, rows, kept.times, posted, encoded.moment)
   asked = [item.id for item in chosen.new_items if item.tags]
   dataset = Dataset(
     name=name,
@@ -219,13 +224,13 @@ def from_cleaned(
     counts=cleaned.counts
     | kept.counts
     | chosen.counts
-    | _counts(chosen, cold, kept.events, events)
+    | _counts(chosen, cold, not_trained, _posts(kept.events), posted)
     | encoded.counts,
     encodings=encoded.encodings,
     new_items=new_items,
     new_tags=chosen.new_tags,
-    valid_items=indices(id for id in asked if id in cold.valid),
-    test_items=indices(id for id in asked if id in cold.test),
+    valid_items=all_items.indices(id for id in asked if id in cold.valid),
+    test_items=all_items.indices(id for id in asked if id in cold.test),
     tag=encoded.tag,
   )
   return dataclasses.replace(dataset, fingerprint=fingerprint(dataset))
@@ -234,18 +239,24 @@ def from_cleaned(
 def _chosen(
   cleaned: Cleaned, kept: Histories, cold: ColdItems, settings: DataSettings
 ) -> Catalogue:
-  events, trains = kept.events, kept.trains
-  ids, items = events.item_ids, events.items
+  log = kept.events
+  ids = log.items.ids.to_pylist()
+  trained = np.zeros(len(ids), bool)
   posted: tuple[set[tuple[str, str]], ...] = set(), set()  # held out, trained
-  for place, (tags, _) in events.said.items():
-    item = ids[items[place]]
-    posted[bool(trains[place])].update((item, tag) for tag in tags)
+  for rows, trains in kept.parts():
+    trained[rows["item"][trains]] = True
+    talks = np.flatnonzero(rows["said"])
+    said = [log.said[number][0] for number in rows["said"][talks].tolist()]
+    items = rows["item"][talks].tolist()
+    for item, tags, trains_it in zip(
+      items, said, trains[talks].tolist(), strict=True
+    ):
+      posted[trains_it].update((ids[item], tag) for tag in tags)
   return choose(
     cleaned.items,
-    trained={ids[number] for number in np.unique(items[trains]).tolist()},
+    trained={ids[number] for number in np.flatnonzero(trained).tolist()},
     taken={
-      cleaned.events.item_ids[number]
-      for number in np.unique(cleaned.events.items).tolist()
+      ids[number] for number in np.flatnonzero(met(cleaned.events)).tolist()
     },
     cold=cold,
     settings=settings,
@@ -277,44 +288,78 @@ def _moment_features(times: np.ndarray) -> tuple[Feature, ...]:
   return tuple(MOMENT_FEATURES) if (times != NO_TIME).any() else ()
 
 
-def _rows(events: EventLog, items: Vocabulary) -> np.ndarray:
-  """The row of each event's product, int32 [E]; UNKNOWN if it has none."""
-  row_of = items.indices(events.item_ids)
-  return row_of[events.items] if len(events) else row_of[:0]
+def _rows(
+  events: EventLog, items: Vocabulary, trained: int
+) -> tuple[np.ndarray, int]:
+  """The row of each event's product, int32 [E]; UNKNOWN if it has none.
+
+  Args:
+    trained: rows of training.
+
+  Returns:
+    The rows, and how many are not of training.
+  """
+  row_of = items.indices(events.items.ids.to_pylist())
+  found, others = Spill(np.int32, events.folder), 0
+  for part in events.parts():
+    rows = row_of[part["item"]]
+    found.append(rows)
+    others += int(((rows < 0) | (rows >= trained)).sum())
+  return found.array(), others
 
 
 def _posted(events: EventLog, chosen: Catalogue) -> Lists | None:
   """The rows of the tags of each event, without tags that have none."""
   tags = chosen.tags.extended(chosen.new_tags.ids)
-  said = [given for given, _ in events.said.values()]
-  rows = tags.indices(tag for given in said for tag in given)
-  event = np.repeat(
-    np.fromiter(events.said, np.int64, len(said)),
-    np.fromiter(map(len, said), np.int64, len(said)),
+  known = [
+    [row for row in tags.indices(given).tolist() if row != UNKNOWN]
+    for given, _ in events.said
+  ]
+  said = Lists.of(
+    np.array([row for rows in known for row in rows], np.int32),
+    np.array([len(rows) for rows in known], np.int64),
   )
-  known = rows != UNKNOWN
-  if not known.any():
+  if not len(said.values):
     return None
-  lengths = np.bincount(event[known], minlength=len(events))
-  return Lists.of(rows[known], lengths)
+  lengths, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+  for part in events.parts():
+    counts = np.diff(said.offsets)[part["said"]]
+    lengths.append(counts)
+    begins = np.repeat(said.offsets[part["said"]], counts)
+    inside = np.arange(len(begins)) - np.repeat(
+      np.cumsum(counts) - counts, counts
+    )
+    values.append(said.values[begins + inside])
+  if not any(map(len, values)):
+    return None
+  return Lists.of(np.concatenate(values), np.concatenate(lengths))
+
+
+def _posts(events: EventLog) -> int:
+  """Tags of all events."""
+  lengths = np.array([len(tags) for tags, _ in events.said], np.int64)
+  return sum(int(lengths[part["said"]].sum()) for part in events.parts())
 
 
 def _counts(
   chosen: Catalogue,
   cold: ColdItems,
-  events: EventLog,
-  interactions: Interactions,
+  not_trained: int,
+  posts: int,
+  posted: Lists | None,
 ) -> dict[str, int]:
-  """What was cut or set aside here."""
-  posted, items = interactions.posted, interactions.items
-  not_trained = (items < 0) | (items >= len(chosen.items))
+  """What was cut or set aside here.
+
+  Args:
+    not_trained: events of products that do not train.
+    posts: tags of events, of which `posted` are left.
+  """
   own = {
     "products kept out of training": len(cold.valid) + len(cold.test),
-    "events of products not in training": int(not_trained.sum()),
+    "events of products not in training": not_trained,
     f"products with more than {MAX_TAGS} tags": sum(
       len(set(item.tags)) > MAX_TAGS for item in chosen.all_items
     ),
-    "tags left out of posts": sum(len(tags) for tags, _ in events.said.values())
-    - (len(posted.values) if posted else 0),
+    "tags left out of posts": posts - (len(posted.values) if posted else 0),
   }
   return {reason: n for reason, n in own.items() if n}

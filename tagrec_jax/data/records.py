@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+
+
+def _nothing() -> Mapping[str, Any]:
+  """The same for all: of a million products most say little."""
+  return _NOTHING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,9 +34,11 @@ class Item:
   title: str = ""
   description: str = ""
   tags: tuple[str, ...] = ()
-  numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
-  categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  sets: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+  numbers: Mapping[str, float] = dataclasses.field(default_factory=_nothing)
+  categories: Mapping[str, str] = dataclasses.field(default_factory=_nothing)
+  sets: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=_nothing
+  )
   image: str = ""
   audio: str = ""
   group: str = ""
@@ -47,7 +57,7 @@ class Person:
   """A person; `categories` such as {'gender': 'F', 'occupation': 'writer'}."""
 
   id: str
-  categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  categories: Mapping[str, str] = dataclasses.field(default_factory=_nothing)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ class Event:
   time: int | None = None
   rating: float | None = None
   tags: tuple[str, ...] = ()
-  categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  categories: Mapping[str, str] = dataclasses.field(default_factory=_nothing)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

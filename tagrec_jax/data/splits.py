@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data.dataset import NO_TIME, Questions
+from tagrec_jax.data.event_log import add_counts
+from tagrec_jax.data.mapped import gathered
+from tagrec_jax.data.spill import PART
+
+_LATEST = np.iinfo(np.int64).max
+_BINS = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,19 +72,25 @@ def global_time(
   Raises:
     UserError: if events have no times, or nothing is left for a part.
   """
-  if (times == NO_TIME).any():
+  parts = [slice(at, at + PART) for at in range(0, len(times), PART)]
+  if any((times[part] == NO_TIME).any() for part in parts):
     raise UserError(
       "config.data.split",
       "found 'global_time' for events without times",
       "a time with every event",
       "use config.data.split='leave_one_out'",
     )
-  people = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-  _check_ascending(times, people)
-  is_test = times >= _cut(times, held_out_fraction, len(times))
-  is_train = times < _cut(times[~is_test], held_out_fraction, len(times))
-  is_valid = ~is_train & ~is_test
-  counts = (is_train.sum(), is_valid.sum(), is_test.sum())
+  _check_ascending(times, offsets)
+  first_test = _cut(times, _LATEST, held_out_fraction)
+  first_valid = _cut(times, first_test, held_out_fraction)
+  trained = np.zeros(len(offsets) - 1, np.int64)
+  held_out = 0
+  for part in parts:
+    trains = times[part] < first_valid
+    add_counts(trained, _people(offsets, part)[trains])
+    held_out += int((times[part] >= first_test).sum())
+  train = int(trained.sum())
+  counts = (train, len(times) - train - held_out, held_out)
   if not counts[0] or (held_out_fraction and not counts[1]):
     raise UserError(
       "config.data.held_out_fraction",
@@ -86,11 +99,26 @@ def global_time(
       "some in each part",
       "lower it, or use config.data.split='leave_one_out'",
     )
-  trained = np.bincount(people[is_train], minlength=len(offsets) - 1)
+
+  def questions(begin: int, end: int) -> Questions:
+    """About events in these seconds."""
+
+    def asked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+      for part in parts:
+        inside = (times[part] >= begin) & (times[part] < end)
+        people = _people(offsets, part)
+        events = np.flatnonzero(inside & (trained[people] > 0))
+        yield people[events], part.start + events
+
+    return Questions(
+      gathered((people for people, _ in asked()), np.int32),
+      gathered((events for _, events in asked()), np.int64),
+    )
+
   return Split(
     offsets[:-1] + trained,
-    valid=_questions(is_valid, people, trained),
-    test=_questions(is_test, people, trained),
+    valid=questions(first_valid, first_test),
+    test=questions(first_test, _LATEST),
   )
 
 
@@ -107,45 +135,74 @@ def with_valid_trained(split: Split) -> Split:
 def leave_out(
   offsets: Int64[np.ndarray, " P_plus_1"],
   split: Split,
-  keep: Bool[np.ndarray, " E"],
+  counts: Int64[np.ndarray, " P"],
 ) -> tuple[Int64[np.ndarray, " P_plus_1"], Split]:
-  """The offsets and the split of the events that are kept.
+  """The offsets and the split without some events of training.
 
   Args:
-    keep: for each event; those that are asked for must be.
+    counts: how many of each person's.
   """
-  before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
+  assert (counts <= split.train_ends - offsets[:-1]).all()
+  gone = np.cumsum(counts)
 
   def moved(questions: Questions) -> Questions:
-    assert keep[questions.events].all(), "a question would lose its answer"
-    return Questions(questions.people, before[questions.events])
+    return Questions(
+      questions.people, questions.events - gone[questions.people]
+    )
 
-  return before[offsets], Split(
-    before[split.train_ends], moved(split.valid), moved(split.test)
+  return offsets - np.append(0, gone), Split(
+    split.train_ends - gone, moved(split.valid), moved(split.test)
   )
 
 
-def _cut(times: np.ndarray, fraction: float, total: int) -> int:
-  """The moment at which the last `fraction` · `total` events start."""
+def _people(
+  offsets: Int64[np.ndarray, " P_plus_1"], part: slice
+) -> Int64[np.ndarray, " N"]:
+  """The people of the events of a part, which may end behind the last one."""
+  events = np.arange(part.start, min(part.stop, offsets[-1]))
+  return np.searchsorted(offsets, events, side="right") - 1
+
+
+def _cut(times: Int64[np.ndarray, " E"], before: int, fraction: float) -> int:
+  """The moment at which the last `fraction` of all events starts.
+
+  Args:
+    before: events at this moment and later are not looked at, but count.
+  """
   if not fraction:
-    return np.iinfo(np.int64).max
-  if not len(times):
+    return before
+  parts = [times[at : at + PART] for at in range(0, len(times), PART)]
+  left = sum(int((part < before).sum()) for part in parts)
+  if not left:
     return np.iinfo(np.int64).min
-  kept = len(times) - max(1, round(fraction * total))
-  return int(np.sort(times)[max(0, kept)])
+  kept = max(0, left - max(1, round(fraction * len(times))))
+  low = min(int(part.min()) for part in parts)
+  high = min(before - 1, max(int(part.max()) for part in parts))
+  # The time that `kept` others are before: times are counted, not sorted, in
+  # ever narrower bins.
+  while low < high:
+    width = (high - low) // _BINS + 1
+    counts = np.zeros(_BINS, np.int64)
+    for part in parts:
+      inside = part[(part >= low) & (part <= high)]
+      add_counts(counts, (inside - low) // width)
+    ends = np.cumsum(counts)
+    found = int(np.searchsorted(ends, kept, side="right"))
+    kept -= int(ends[found] - counts[found])
+    low += found * width
+    high = min(high, low + width - 1)
+  return low
 
 
-def _questions(
-  held_out: np.ndarray, people: np.ndarray, trained: np.ndarray
-) -> Questions:
-  events = np.flatnonzero(held_out & (trained[people] > 0))
-  return Questions(people[events].astype(np.int32), events)
-
-
-def _check_ascending(times: np.ndarray, people: np.ndarray) -> None:
+def _check_ascending(
+  times: Int64[np.ndarray, " E"], offsets: Int64[np.ndarray, " P_plus_1"]
+) -> None:
   """Raises ValueError if a person's events are not in the order of time."""
-  # Compared, not subtracted: a difference of two times may overflow.
-  backwards = (times[1:] < times[:-1]) & (people[1:] == people[:-1])
-  if backwards.any():
-    event = int(np.argmax(backwards)) + 1
-    raise ValueError(f"event {event} is older than the one before it")
+  for at in range(0, len(times), PART):
+    part = slice(max(at - 1, 0), at + PART)
+    here, people = times[part], _people(offsets, part)
+    # Compared, not subtracted: a difference of two times may overflow.
+    backwards = (here[1:] < here[:-1]) & (people[1:] == people[:-1])
+    if backwards.any():
+      event = part.start + int(np.argmax(backwards)) + 1
+      raise ValueError(f"event {event} is older than the one before it")

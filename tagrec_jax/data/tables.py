@@ -6,9 +6,8 @@ tag, or `Lists` where each has a different number of values (events, texts).
 
 from __future__ import annotations
 
-import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from tagrec_jax.data.dataset import Dataset, Interactions, Questions
 from tagrec_jax.data.lists import Columns, Lists
 from tagrec_jax.data.mapped import mapped_columns
 from tagrec_jax.data.spec import Part, Spec
-from tagrec_jax.data.vocab import SortedIds, Vocabulary, decoded, encoded
+from tagrec_jax.data.vocab import Vocabulary, letters_of, texts_of
 
 _MAPPED = "mapped"
 """Columns of many people, made of the shards when they are first read."""
@@ -34,7 +33,7 @@ def write_tables(
   write_table(folder, "people", _people(dataset), people, beam)
   write_table(folder, "catalogue", _catalogue(dataset), products, beam)
   tags = dataset.all_tags
-  columns: dict[str, np.ndarray | Lists] = {"id": _letters(tags.ids)}
+  columns: dict[str, np.ndarray | Lists] = {"id": letters_of(tags.ids)}
   columns |= _columns(Part.TAG, dataset.tag)
   write_table(folder, "tags", columns, len(tags), beam)
 
@@ -54,7 +53,7 @@ def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
   items, new_items = _vocabularies(catalogue, spec.num_items)
   trained_tags, new_tags = _vocabularies(tags, spec.num_tags)
   return {
-    "people": _people_ids(people["id"], large),
+    "people": Vocabulary.of_letters(people["id"], large),
     "events": Interactions(
       people["items"].offsets,
       people["items"].values,
@@ -72,7 +71,7 @@ def read_tables(folder: pathlib.Path, spec: Spec) -> dict[str, Any]:
     "person": _features(people, Part.PERSON, spec),
     "items": items,
     "new_items": new_items,
-    "titles": _texts(catalogue["title"]),
+    "titles": texts_of(catalogue["title"]),
     "product": _features(catalogue, Part.PRODUCT, spec),
     "valid_items": np.flatnonzero(catalogue["valid"]).astype(np.int32),
     "test_items": np.flatnonzero(catalogue["test"]).astype(np.int32),
@@ -93,7 +92,7 @@ def _people(dataset: Dataset) -> Columns:
     columns["posted"] = Lists(posted.values, posted.offsets[events.offsets])
     columns["posts"] = Lists(np.diff(posted.offsets), events.offsets)
   return {
-    "id": _letters(dataset.people.ids),
+    "id": letters_of(dataset.people.ids),
     "items": Lists(events.items, events.offsets),
     "times": Lists(events.times, events.offsets),
     "train": dataset.train_ends - events.offsets[:-1],  # events 0:train
@@ -117,13 +116,6 @@ def _mapped_people(folder: pathlib.Path) -> dict[str, Any]:
       event += len(flat["times"])
 
   return mapped_columns(folder / _MAPPED, parts)
-
-
-def _people_ids(letters: Lists, large: bool) -> Vocabulary:
-  """Of many people without an object for each."""
-  if large and (ids := SortedIds(letters)).ascend():
-    return Vocabulary(ids)
-  return Vocabulary(_texts(letters))
 
 
 def _flat(people: Mapping[str, Any], person: int, event: int) -> dict[str, Any]:
@@ -157,8 +149,8 @@ def _catalogue(dataset: Dataset) -> Columns:
   """Columns of the products; 'valid' and 'test' say of which tags are asked."""
   rows = np.arange(len(dataset.titles))
   return {
-    "id": _letters(dataset.all_items.ids),
-    "title": _letters(dataset.titles),
+    "id": letters_of(dataset.all_items.ids),
+    "title": letters_of(dataset.titles),
     "valid": np.isin(rows, dataset.valid_items),
     "test": np.isin(rows, dataset.test_items),
     **_columns(Part.PRODUCT, dataset.product),
@@ -169,7 +161,7 @@ def _vocabularies(
   table: Mapping[str, Any], trained: int
 ) -> tuple[Vocabulary, Vocabulary]:
   """The ids of training, and the new ones after them."""
-  ids = _texts(table["id"])
+  ids = texts_of(table["id"])
   return Vocabulary(ids[:trained]), Vocabulary(ids[trained:])
 
 
@@ -195,17 +187,3 @@ def _questions(asked: Lists, offsets: np.ndarray) -> Questions:
   counts = np.diff(asked.offsets)
   people = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
   return Questions(people, asked.values + offsets[people])
-
-
-def _letters(texts: Sequence[str]) -> Lists:
-  letters = [encoded(text) for text in texts]
-  lengths = np.fromiter(map(len, letters), np.int64)
-  return Lists.of(np.frombuffer(b"".join(letters), np.uint8), lengths)
-
-
-def _texts(letters: Lists) -> tuple[str, ...]:
-  joined = letters.values.tobytes()
-  return tuple(
-    decoded(joined[start:end])
-    for start, end in itertools.pairwise(letters.offsets.tolist())
-  )

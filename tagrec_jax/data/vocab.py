@@ -14,6 +14,7 @@ from jaxtyping import Int32
 
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.data.lists import Lists
+from tagrec_jax.data.mapped import LARGE
 
 _PART = 2**16
 
@@ -28,7 +29,7 @@ class SortedIds(Sequence[str]):
   """
 
   def __init__(self, letters: Lists):
-    self._letters = letters
+    self.letters = letters
 
   def ascend(self) -> bool:
     """Whether each id comes after the one before it."""
@@ -36,7 +37,7 @@ class SortedIds(Sequence[str]):
     return all(one < other for one, other in pairs)
 
   def __len__(self) -> int:
-    return len(self._letters.offsets) - 1
+    return len(self.letters.offsets) - 1
 
   @overload
   def __getitem__(self, key: int) -> str: ...
@@ -45,7 +46,7 @@ class SortedIds(Sequence[str]):
   def __getitem__(self, key: int | slice) -> str | tuple[str, ...]:
     if isinstance(key, slice):
       return tuple(self[row] for row in range(len(self))[key])
-    return decoded(self._letters[range(len(self))[key]].tobytes())
+    return decoded(self.letters[range(len(self))[key]].tobytes())
 
   def __iter__(self) -> Iterator[str]:
     return map(decoded, self._encoded())
@@ -67,10 +68,10 @@ class SortedIds(Sequence[str]):
     return row if row < len(self) and self[row] == id else default
 
   def _encoded(self) -> Iterator[bytes]:
-    offsets = self._letters.offsets
+    offsets = self.letters.offsets
     for begin in range(0, len(self), _PART):
       bounds = offsets[begin : begin + _PART + 1]
-      joined = self._letters.values[bounds[0] : bounds[-1]].tobytes()
+      joined = self.letters.values[bounds[0] : bounds[-1]].tobytes()
       for start, end in itertools.pairwise((bounds - bounds[0]).tolist()):
         yield joined[start:end]
 
@@ -83,6 +84,24 @@ def encoded(text: str) -> bytes:
 def decoded(letters: bytes) -> str:
   """What was `encoded`."""
   return letters.decode("utf-8", "surrogatepass")
+
+
+def letters_of(texts: Sequence[str]) -> Lists:
+  """UTF-8 of each text."""
+  if isinstance(texts, SortedIds):
+    return texts.letters
+  letters = [encoded(text) for text in texts]
+  lengths = np.fromiter(map(len, letters), np.int64)
+  return Lists.of(np.frombuffer(b"".join(letters), np.uint8), lengths)
+
+
+def texts_of(letters: Lists) -> tuple[str, ...]:
+  """What `letters_of` was made of."""
+  joined = letters.values.tobytes()
+  return tuple(
+    decoded(joined[start:end])
+    for start, end in itertools.pairwise(letters.offsets.tolist())
+  )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,9 +139,23 @@ class Vocabulary:
     """The ids in the order of their code points."""
     return cls(tuple(sorted(ids)))
 
+  @classmethod
+  def of_letters(cls, letters: Lists, large: bool | None = None) -> Vocabulary:
+    """Of ids as letters; of many, which `ascend`, none becomes an object.
+
+    Args:
+      large: whether they are many; None: their letters tell.
+    """
+    if large is None:
+      large = letters.values.nbytes > LARGE
+    if large and (ids := SortedIds(letters)).ascend():
+      return cls(ids)
+    return cls(texts_of(letters))
+
   def extended(self, ids: Iterable[str]) -> Vocabulary:
     """The same rows, and more ids after them in the order given."""
-    return Vocabulary((*self.ids, *ids))
+    more = tuple(ids)
+    return Vocabulary((*self.ids, *more)) if more else self
 
   def __len__(self) -> int:
     return len(self.ids)

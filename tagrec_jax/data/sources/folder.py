@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import DataSettings
 from tagrec_jax.data import places, values
+from tagrec_jax.data.event_log import EventColumns
 from tagrec_jax.data.records import (
   Event,
   Item,
@@ -19,7 +20,9 @@ from tagrec_jax.data.records import (
   Rejection,
   Tag,
 )
+from tagrec_jax.data.sources.blocks import Block, csv_blocks
 from tagrec_jax.data.sources.media import media_files
+from tagrec_jax.data.sources.plain_events import plain_events
 from tagrec_jax.data.sources.rows import BadRow, Row, records
 from tagrec_jax.data.sources.tables import csv_rows, jsonl_rows, parquet_rows
 
@@ -46,6 +49,7 @@ _EVENT_COLUMNS = (
   *("user_id", "item_id", "timestamp", "rating", "tags", "tag"),
   *places.COLUMNS,
 )
+_NEEDED = ("user_id", "item_id")
 _PREFIXES = ("number_", "category_", "set_", "context_")
 _SIMILAR = 0.8  # a column this like a known one is taken for a slip
 
@@ -132,14 +136,21 @@ class Folder:
     Raises:
       UserError: if a table is missing or its columns are wrong.
     """
+    for found in self.read_quickly():
+      if isinstance(found, EventColumns):
+        yield from found
+      else:
+        yield found
+
+  def read_quickly(self) -> Iterator[Record | EventColumns]:
+    """As `read`; most events of a CSV that say nothing more as columns."""
     tables = self._tables()
     if "items" in tables:
       yield from self._items(tables["items"])
     if "people" in tables:
       yield from records(_rows(tables["people"], ("user_id",)), self._person)
     if "events" in tables:
-      rows = _rows(tables["events"], ("user_id", "item_id"), _EVENT_COLUMNS)
-      yield from records(rows, self._event)
+      yield from self._events(tables["events"])
 
   def _tables(self) -> dict[str, str]:
     tables = {}
@@ -195,6 +206,29 @@ class Folder:
       row.need("user_id", values.read_id),
       _present(classes) | self._place_if_good(row),
     )
+
+  def _events(self, path: str) -> Iterator[Event | EventColumns | Rejection]:
+    if not path.endswith(".csv"):
+      rows = _rows(path, _NEEDED, _EVENT_COLUMNS)
+      yield from records(rows, self._event)
+      return
+    checked = False
+    for found in csv_blocks(path):
+      if not checked and not isinstance(found, Rejection):
+        checked = True
+        names = found.names if isinstance(found, Block) else found.values
+        _check_columns(path, list(names), _NEEDED, _EVENT_COLUMNS)
+      if not isinstance(found, Block):
+        yield from records((found,), self._event)
+      elif self._say_more(found.names):
+        yield from records(found.rows(), self._event)
+      else:
+        yield from plain_events(found, self._event)
+
+  def _say_more(self, columns: Sequence[str]) -> bool:
+    """Whether events may say more than who took what, when and how good."""
+    more = {"tag", "tags"} | set(places.COLUMNS if self.place_km else ())
+    return any(name in more or name.startswith("context_") for name in columns)
 
   def _event(self, row: Row) -> Event:
     tag = row.refusing("tag", values.read_text).strip()

@@ -36,34 +36,45 @@ def csv_rows(path: str) -> Iterator[Row | Rejection]:
     UserError: if the header is missing or names a column twice.
     StorageError: if the file cannot be opened.
   """
-  # The limit is one for the whole process: raised, never lowered.
-  csv.field_size_limit(max(LARGEST_CELL, csv.field_size_limit()))
   # newline="" leaves the line ends inside quotes to csv.
   with opened_text(path, "utf-8-sig", newline="") as file:
-    lines = _Lines(file)
-    reader = csv.reader(lines, strict=True)
-    names: list[str] = []
-    while True:
-      line = lines.begin_row()
-      try:
-        cells = next(reader)
-      except StopIteration:
-        break
-      except csv.Error as error:
-        lines.keep_first_only()
-        if not names:
-          found = f"broken header ({error})"
-          raise UserError(f"{path}:1", found, "quotes that close") from error
-        yield Rejection(path, line, "", "broken quotes", shown(lines.first))
-        continue
-      if not cells:
-        continue  # an empty line
+    yield from csv_lines(path, file)
+
+
+def csv_lines(
+  path: str, file: Iterator[str], names: Sequence[str] = (), line: int = 1
+) -> Iterator[Row | Rejection]:
+  """Rows of lines, the first of which is the header, or of `names`.
+
+  Args:
+    path: that messages name.
+    line: the number of the first.
+  """
+  # The limit is one for the whole process: raised, never lowered.
+  csv.field_size_limit(max(LARGEST_CELL, csv.field_size_limit()))
+  lines = _Lines(file, line)
+  reader = csv.reader(lines, strict=True)
+  while True:
+    line = lines.begin_row()
+    try:
+      cells = next(reader)
+    except StopIteration:
+      break
+    except csv.Error as error:
+      lines.keep_first_only()
       if not names:
-        names = _header(path, cells)
-      elif problem := row_problem(cells, len(names)):
-        yield Rejection(path, line, "", problem, shown(lines.first))
-      else:
-        yield Row(path, line, dict(zip(names, cells, strict=True)))
+        found = f"broken header ({error})"
+        raise UserError(f"{path}:1", found, "quotes that close") from error
+      yield Rejection(path, line, "", "broken quotes", shown(lines.first))
+      continue
+    if not cells:
+      continue  # an empty line
+    if not names:
+      names = header(path, cells)
+    elif problem := row_problem(cells, len(names)):
+      yield Rejection(path, line, "", problem, shown(lines.first))
+    else:
+      yield Row(path, line, dict(zip(names, cells, strict=True)))
   if not names:
     raise UserError(path, "the file is empty", "a line of column names")
 
@@ -75,11 +86,11 @@ class _Lines:
   the first go back to be read as rows of their own.
   """
 
-  def __init__(self, file: Iterator[str]):
+  def __init__(self, file: Iterator[str], first: int):
     self._file = file
     self._again: collections.deque[str] = collections.deque()
     self._taken: list[str] = []
-    self._number = 1
+    self._number = first
 
   def __iter__(self) -> Iterator[str]:
     return self
@@ -104,7 +115,8 @@ class _Lines:
     del self._taken[1:]
 
 
-def _header(path: str, cells: Sequence[str]) -> list[str]:
+def header(path: str, cells: Sequence[str]) -> list[str]:
+  """Names of columns."""
   names = [cell.strip() for cell in cells]
   where = f"{path}:1"
   if row_problem(names, len(names)):
@@ -189,7 +201,7 @@ def parquet_rows(path: str) -> Iterator[Row | Rejection]:
   with opened(path, "rb") as file:
     try:
       table = pq.ParquetFile(file)
-      _header(path, table.schema_arrow.names)
+      header(path, table.schema_arrow.names)
       for batch in table.iter_batches(batch_size=10_000):
         for value in _plain_rows(batch):
           number += 1
