@@ -27,6 +27,9 @@ FULL = 0.98
 _PART = 2**16
 """People or slices that are looked at together."""
 
+_PARTS = 2**32
+"""More than a history has."""
+
 _ALL = 2**62
 """Events: more than anybody has."""
 
@@ -82,11 +85,43 @@ class _Histories:
   def __len__(self) -> int:
     return len(self.people)
 
-  def __getitem__(self, key: slice) -> Slices:
+  def __getitem__(self, key: slice | np.ndarray) -> Slices:
     people = self.people[key].astype(np.int64)
     last = self.ends[people]
     first = np.maximum(self.starts[people] + self.skip, last - self.longest)
     return Slices(people, first, last)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chunks:
+  """Parts of histories, made when they are asked for.
+
+  The first part has a random length, the others have `size`, the last what is
+  left.
+
+  Attributes:
+    histories: of N people.
+    heads: int32 [N], events of the first part.
+    parts: int64 [M], in the order of the slices: the number of the history, and
+      in the lower 32 bits that of the part.
+    size: events of a part.
+  """
+
+  histories: _Histories
+  heads: np.ndarray
+  parts: np.ndarray
+  size: int
+
+  def __len__(self) -> int:
+    return len(self.parts)
+
+  def __getitem__(self, key: slice) -> Slices:
+    of, part = np.divmod(self.parts[key], _PARTS)
+    histories, head = self.histories[of], self.heads[of]
+    end = np.minimum(head + part * self.size, histories.lengths)
+    begin = np.where(part > 0, head + (part - 1) * self.size, 0)
+    first = histories.first
+    return Slices(histories.people, first + begin, first + end)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +134,7 @@ class _Epoch:
     rows: int64 [W + 1]; and fills the rows rows[w]:rows[w + 1].
   """
 
-  slices: Slices | _Histories
+  slices: _Histories | _Chunks
   starts: np.ndarray
   rows: np.ndarray
 
@@ -111,9 +146,8 @@ class RowStream:
   'chunks', which cuts them at random places anyway, some are cut once more so
   that rows get full.
 
-  Of millions of people nothing is in memory but what a window needs: whole
-  histories are made when they are asked for, and a long order of people lies in
-  a file. With 'chunks' all parts are in memory.
+  Of millions of people nothing is in memory but what a window needs: slices
+  are made when they are asked for, and a long order of them lies in a file.
 
   Args:
     starts, ends: int64 [P]; of person p. Neither is copied.
@@ -182,10 +216,9 @@ class RowStream:
   def _make_epoch(self, number: int) -> _Epoch:
     random = named_generator(self._seed, "batches", number)
     histories = self._histories
-    slices: Slices | _Histories
+    slices: _Histories | _Chunks
     if self._settings.long_histories == "chunks":
-      chunks = _chunks(histories[:], self._settings.max_history, random)
-      slices = chunks[random.permutation(len(chunks))]
+      slices = _chunks(histories, self._settings.max_history, random)
     else:
       order = gathered([histories.people], np.int32)
       random.shuffle(order)
@@ -226,7 +259,7 @@ def _asked(
 
 
 def _cut(
-  slices: Slices | _Histories, cuts: np.ndarray
+  slices: _Histories | _Chunks, cuts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """Windows that end with the slice that reaches each cut.
 
@@ -251,20 +284,30 @@ def _cut(
 
 
 def _chunks(
-  histories: Slices, size: int, random: np.random.Generator
-) -> Slices:
-  """Long histories in parts.
+  histories: _Histories, size: int, random: np.random.Generator
+) -> _Chunks:
+  """Long histories in parts, in random order."""
 
-  The first part has a random length, the others have `size`, the last what is
-  left.
-  """
-  length = histories.lengths
-  head = random.integers(1, size + 1, len(length))
-  head = np.where(length > size, head, length)
-  parts = 1 + -(-(length - head) // size)
-  of = np.repeat(np.arange(len(length)), parts)
-  part = np.arange(len(of)) - np.repeat(np.cumsum(parts) - parts, parts)
-  end = np.minimum(head[of] + part * size, length[of])
-  begin = np.where(part > 0, head[of] + (part - 1) * size, 0)
-  first = histories.first[of]
-  return Slices(histories.people[of], first + begin, first + end)
+  def heads() -> Iterator[np.ndarray]:
+    for part in _parts(len(histories)):
+      length = histories[part].lengths
+      head = random.integers(1, size + 1, len(length))
+      yield np.where(length > size, head, length)
+
+  chunks = _Chunks(
+    histories, gathered(heads(), np.int32), np.zeros(0, np.int64), size
+  )
+
+  def numbers() -> Iterator[np.ndarray]:
+    for part in _parts(len(histories)):
+      left = histories[part].lengths - chunks.heads[part]
+      counts = 1 + -(-left // size)
+      of = np.repeat(np.arange(part.start, part.stop), counts)
+      inside = np.arange(len(of)) - np.repeat(
+        np.cumsum(counts) - counts, counts
+      )
+      yield of * _PARTS + inside
+
+  order = gathered(numbers(), np.int64)
+  random.shuffle(order)
+  return dataclasses.replace(chunks, parts=order)
