@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from absl import app, flags
+
+from experiments.benchmarks.watched import Watched, status
 
 _EVENTS = flags.DEFINE_integer("events", 5_000_000, "rows of the log")
 _FOLDER = flags.DEFINE_string("folder", "", "for the log; '': a temporary one")
@@ -78,10 +79,9 @@ def _measure(folder: pathlib.Path) -> None:
   config.data.min_item_events = 2
   settings = build.settings(config.to_dict())
   found = (folder / "cache" / "prepared").exists()
-  before = _peak()
-  begin, worked = time.monotonic(), time.process_time()
-  dataset = build.dataset(settings)
-  seconds = time.monotonic() - begin
+  before, worked = status("RssAnon"), time.process_time()
+  with Watched() as watched:
+    dataset = build.dataset(settings)
   worked = time.process_time() - worked
   events = len(dataset.events.items)
   told = {
@@ -89,18 +89,14 @@ def _measure(folder: pathlib.Path) -> None:
     "events": events,
     "people": len(dataset.people),
     "products": len(dataset.items),
-    "seconds": round(seconds, 1),
-    "events_a_second": round(events / seconds),
+    "seconds": round(watched.seconds, 1),
     "cpu_seconds": round(worked, 1),
-    "peak_megabytes": round(_peak()),
+    "events_a_cpu_second": round(events / worked),
     "before_megabytes": round(before),
+    "anonymous_megabytes": round(watched.anonymous),
+    "with_files_megabytes": round(watched.resident),
   }
   print(json.dumps(told))
-
-
-def _peak() -> float:
-  """The most memory this process has had, MB."""
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

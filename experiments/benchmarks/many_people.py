@@ -17,13 +17,14 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import app, flags
+
+from experiments.benchmarks.watched import Watched, status
 
 _PEOPLE = flags.DEFINE_integer("people", 1_000_000, "how many")
 _FOLDER = flags.DEFINE_string("folder", "", "for data; '': a temporary one")
@@ -102,50 +103,23 @@ def _read(folder: pathlib.Path) -> None:
   told: dict[str, Any] = {
     "what": "opened again" if (folder / "mapped").exists() else "opened first",
     "people": _PEOPLE.value,
-    "before_megabytes": round(_status("RssAnon")),
+    "before_megabytes": round(status("RssAnon")),
   }
-  with _Watched() as opened:
+  with Watched() as opened:
     dataset = store.read(folder)
-  with _Watched() as drawn:
+  with Watched() as drawn:
     batches = TrainBatches(dataset, pipeline)
     for step in range(BATCHES):
       batches(step)
   told |= {
     "events": len(dataset.events.items),
-    "open_megabytes": round(opened.peak),
+    "open_megabytes": round(opened.anonymous),
     "open_seconds": round(opened.seconds, 1),
-    "batches_megabytes": round(drawn.peak),
+    "batches_megabytes": round(drawn.anonymous),
     "batches_seconds": round(drawn.seconds, 1),
-    "with_files_megabytes": round(_status("VmHWM")),
+    "with_files_megabytes": round(status("VmHWM")),
   }
   print(json.dumps(told))
-
-
-class _Watched:
-  """The most anonymous memory while something runs, MB, and its seconds."""
-
-  def __enter__(self) -> _Watched:
-    self.peak, self._done = 0.0, threading.Event()
-    self._begin = time.monotonic()
-    self._thread = threading.Thread(target=self._watch)
-    self._thread.start()
-    return self
-
-  def __exit__(self, *args: object) -> None:
-    self.seconds = time.monotonic() - self._begin
-    self._done.set()
-    self._thread.join()
-
-  def _watch(self) -> None:
-    while not self._done.wait(0.005):
-      self.peak = max(self.peak, _status("RssAnon"))
-
-
-def _status(name: str) -> float:
-  """Of this process, MB."""
-  lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-  fields = dict(line.split(":", 1) for line in lines)
-  return int(fields[name].split()[0]) / 1024
 
 
 if __name__ == "__main__":
