@@ -3,11 +3,12 @@
 Run: python -m experiments.benchmarks.many_people --people=10000000
 
 Made-up people are stored straight as a data set, without a log. Processes of
-their own then open it and draw batches as training does: the first makes the
-files that are mapped, the second finds them. Each tells, as a line of JSON,
-seconds and the most anonymous memory (RssAnon, which pages of mapped files are
-not part of, seen every few milliseconds) and all of it (VmHWM, with pages of
-files that the system may take back).
+their own then open it, draw batches as training does, and then as an evaluation
+of everybody begins: the first makes the files that are mapped, the second finds
+them. Each tells, as a line of JSON, seconds and the most anonymous memory
+(RssAnon, which pages of mapped files are not part of, seen every few
+milliseconds) and all of it (VmHWM, with pages of files that the system may take
+back).
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from experiments.benchmarks.watched import Watched, status
 
 _PEOPLE = flags.DEFINE_integer("people", 1_000_000, "how many")
 _FOLDER = flags.DEFINE_string("folder", "", "for data; '': a temporary one")
+_LONG = flags.DEFINE_enum(
+  "long_histories", "newest", ["newest", "chunks"], "of the pipeline"
+)
 _PART = flags.DEFINE_enum("part", "", ["", "write", "read"], "for itself")
 
 BATCHES = 100
@@ -48,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
     for part in ("write", "read", "read"):
       command = [sys.executable, "-m", __spec__.name, f"--part={part}"]
       command += [f"--people={_PEOPLE.value}"]
+      command += [f"--long_histories={_LONG.value}"]
       command += [f"--folder={_FOLDER.value or made}"]
       subprocess.run(command, check=True)  # noqa: S603
 
@@ -97,9 +102,12 @@ def _read(folder: pathlib.Path) -> None:
   from tagrec_jax import build
   from tagrec_jax.data import builder, store
   from tagrec_jax.data.pipeline import TrainBatches
+  from tagrec_jax.data.questions import question_batches
 
   assert builder.LARGE  # imported, with TFDS, before memory is looked at
-  pipeline = build.settings(base.get_config().to_dict()).pipeline
+  config = base.get_config()
+  config.pipeline.long_histories = _LONG.value
+  pipeline = build.settings(config.to_dict()).pipeline
   told: dict[str, Any] = {
     "what": "opened again" if (folder / "mapped").exists() else "opened first",
     "people": _PEOPLE.value,
@@ -111,12 +119,21 @@ def _read(folder: pathlib.Path) -> None:
     batches = TrainBatches(dataset, pipeline)
     for step in range(BATCHES):
       batches(step)
+  with Watched() as asked:
+    questions = question_batches(
+      dataset, dataset.test, pipeline, batch_people=pipeline.batch_rows
+    )
+    for _ in range(BATCHES):
+      next(questions)
   told |= {
+    "long_histories": _LONG.value,
     "events": len(dataset.events.items),
     "open_megabytes": round(opened.anonymous),
     "open_seconds": round(opened.seconds, 1),
     "batches_megabytes": round(drawn.anonymous),
     "batches_seconds": round(drawn.seconds, 1),
+    "questions_megabytes": round(asked.anonymous),
+    "questions_seconds": round(asked.seconds, 1),
     "with_files_megabytes": round(status("VmHWM")),
   }
   print(json.dumps(told))
