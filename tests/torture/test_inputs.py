@@ -16,6 +16,7 @@ import pytest
 from tagrec_jax.core.errors import UserError
 from tagrec_jax.data import store
 from tagrec_jax.data.clean import clean
+from tagrec_jax.data.event_log import ROW
 from tagrec_jax.data.pipeline import TrainBatches
 from tagrec_jax.data.prepare import open_or_prepare
 from tagrec_jax.data.questions import question_batches
@@ -269,18 +270,26 @@ def test_a_million_events_of_one_person():
 
 
 @pytest.mark.nightly
-def test_a_table_of_a_million_events_of_one_person(
-  tmp_path, data_settings, unchecked_types
+@pytest.mark.parametrize("people", [1, 1000])
+def test_longer_logs_take_no_more_memory(
+  tmp_path, data_settings, unchecked_types, people
 ):
-  """Reading costs so many bytes an event, whoever they belong to."""
-  count = 1_000_000
-  with (tmp_path / "events.csv").open("w") as file:
-    file.write("user_id,item_id,timestamp\n")
-    for number in range(count):
-      file.write(f"p,i{number % 1000},{1_600_000_000 + number}\n")
-  found = []
-  rose = peak_bytes(
-    lambda: found.append(clean(Folder(str(tmp_path)).read(), data_settings()))
-  )
-  assert len(found[0].events) == count
-  assert rose < 400 * count
+  """Three million more cost less than the numbers of each would, but where all
+  are of one person, whose events are sorted at a time."""
+  settings = data_settings(cache_dir=str(tmp_path))
+
+  def peak(count: int) -> int:
+    with (tmp_path / "events.csv").open("w") as file:
+      file.write("user_id,item_id,timestamp\n")
+      for number in range(count):
+        person = f"p{number % people}"
+        file.write(f"{person},i{number % 999},{1_600_000_000 + number}\n")
+    found = []
+    records = Folder(str(tmp_path)).read_quickly()
+    rose = peak_bytes(lambda: found.append(clean(records, settings)))
+    assert len(found[0].events) == count
+    return rose
+
+  peak(300_000)  # imports what it takes, and more
+  rose = peak(4_000_000) - peak(1_000_000)
+  assert rose < (200 if people == 1 else ROW.itemsize) * 3_000_000
