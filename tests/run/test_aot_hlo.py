@@ -65,6 +65,24 @@ channel_id=4, source_target_pairs={{0,4},{4,0},{1,1}}
 """
 
 
+def test_exchanges_of_a_shard_map_share_a_channel_and_are_counted_each():
+  line = (
+    "  %{} = f32[4]{{0}} all-to-all(%p), channel_id=1, "
+    "replica_groups={{{{0,1}},{{2,3}},{{4,5}},{{6,7}}}}, "
+    'metadata={{op_name="jit(f)/shard_map/all_to_all"}}'
+  )
+  entry = [
+    "ENTRY %main (p: f32[4]) -> f32[4] {",
+    line.format("first"),
+    line.format("second"),
+    "}",
+  ]
+  found = hlo.collectives("\n".join(entry), MESH)
+  assert [(c.kind, c.axes, c.bytes) for c in found] == 2 * [
+    ("all-to-all", "tensor", 16)
+  ]
+
+
 def test_collectives_are_counted_by_hand():
   found = {
     (c.kind, c.axes): (c.group, c.bytes, c.times, c.counted)

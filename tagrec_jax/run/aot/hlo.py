@@ -97,7 +97,10 @@ def collectives(text: str, mesh: Mapping[str, int]) -> list[Collective]:
       if kind == "collective-permute":
         here = dataclasses.replace(here, group=2)
       channel = re.search(r"channel_id=(\d+)", line)
-      key = f"{kind} {channel[1]}" if channel else f"{name} {number}"
+      # All that `shard_map` asks for has one channel, whatever it is.
+      mapped = re.search(r'op_name="[^"]*shard_map/', line)
+      own = f"{kind} {channel[1]}" if channel and not mapped else ""
+      key = own or f"{name} {number}"
       if key not in found or found[key].times < times:
         found[key] = here
   return list(found.values())
