@@ -41,6 +41,7 @@ def ask(capsys):
   return ask
 
 
+@pytest.mark.nightly
 def test_products_are_written(tmp_path, ask):
   train(tmp_path, "beauty_generative", *SMALL)
   told = (

@@ -159,6 +159,7 @@ def test_a_question_about_the_next_is_one_about_a_hidden_last(made):
     np.testing.assert_allclose(scores[row], wanted_C, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_a_run_goes_on_from_one_that_filled_in(tmp_path):
   folders = {}
   for question in ("masked", "next"):

@@ -36,7 +36,8 @@ def make_settings(**changes):
 def ready_model(settings, dataset, seed=0):
   """The task, with parameters none of which is 0."""
   task = build.model(settings, dataset)
-  leaves, tree = jax.tree.flatten(task.init(jax.random.key(seed)))
+  start = jax.jit(task.init)(jax.random.key(seed))
+  leaves, tree = jax.tree.flatten(start)
   draw = np.random.default_rng(seed)
   moved = [x + 0.3 * draw.normal(size=x.shape).astype("f4") for x in leaves]
   return task, jax.tree.unflatten(tree, moved)
@@ -60,9 +61,9 @@ def test_the_loss_is_that_of_the_answers(history):
   )
   task, params = ready_model(settings, dataset)
   batch = train_batch(settings, dataset)
-  loss = task.losses(params, batch, jax.random.key(0))["tags"]
+  loss = jax.jit(task.losses)(params, batch, jax.random.key(0))["tags"]
   ask = jax.jit(task.scores)
-  ready = task.prepare(params)
+  ready = jax.jit(task.prepare)(params)
   rows, size = batch["target_tags"].shape
   total = 0.0
   for place in range(size):
@@ -81,7 +82,7 @@ def test_only_earlier_posts_of_the_same_person_are_known():
   settings = make_settings()
   task, params = ready_model(settings, dataset)
   batch = train_batch(settings, dataset)
-  ready, ask = task.prepare(params), jax.jit(task.scores)
+  ready, ask = jax.jit(task.prepare)(params), jax.jit(task.scores)
   rows = len(batch["target_tags"])
 
   def answer(place, **changed):
@@ -112,7 +113,8 @@ def test_a_stranger_and_an_untagged_product_are_answered():
     dataset, dataset.test, settings.pipeline, batch_people=8, person=("id",)
   )
   batch = jax.tree.map(jnp.asarray, batch)
-  scores = task.scores(task.prepare(params), batch)["tags"]
+  ready = jax.jit(task.prepare)(params)
+  scores = jax.jit(task.scores)(ready, batch)["tags"]
   assert np.isfinite(scores).all()
   np.testing.assert_allclose(
     np.exp(jax.nn.log_softmax(scores)).sum(1), 1, rtol=1e-5
@@ -126,14 +128,19 @@ def test_own_tags_are_weighed_as_base_level_learning_does():
   )
   settings = make_settings(**{"model.members": 1})
   task = build.model(settings, dataset)
-  params = task.init(jax.random.key(0))
-  (member,) = task._model(params).members
+  params = jax.jit(task.init)(jax.random.key(0))
   (batch, *_) = post_question_batches(
     dataset, dataset.test, settings.pipeline, batch_people=2, person=("id",)
   )
   batch = jax.tree.map(jnp.asarray, batch)
-  ((vectors, tags),) = task.prepare(params)[1]
-  copies = member(batch, vectors, tags, None, batch["last"][:, None]).copies
+
+  @jax.jit
+  def ask(params, batch):
+    (member,) = task._model(params).members
+    ((vectors, tags),) = task.prepare(params)[1]
+    return member(batch, vectors, tags, None, batch["last"][:, None]).copies
+
+  copies = ask(params, batch)
   own = np.exp(np.asarray(copies.log_own_BTS[0, 0]))
   ages = 1000.0 * np.array([4, 3, 2, 2, 1])
   weights = ages**-0.5 / (ages**-0.5).sum()
@@ -164,7 +171,10 @@ def wanted(dataset):
 
 @pytest.mark.parametrize(
   "layout",
-  [("jit", "fsdp_tensor", 2, 2, 2), ("pmap", "data", -1, 1, 1)],
+  [
+    ("jit", "fsdp_tensor", 2, 2, 2),
+    pytest.param(("pmap", "data", -1, 1, 1), marks=pytest.mark.nightly),
+  ],
   ids=lambda layout: "-".join(map(str, layout)),
 )
 def test_layouts_agree_with_one_device(dataset, wanted, layout):

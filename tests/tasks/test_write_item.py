@@ -151,6 +151,7 @@ def run(settings, dataset, devices, preset, sizes):
   return jax.device_get(backend.saved(state).params), backend.fetch(report)
 
 
+@pytest.mark.nightly
 def test_layouts_agree_with_one_device(dataset):
   settings = make_settings()
   one, report = run(settings, dataset, jax.devices()[:1], "data", (1, 1, 1))

@@ -39,7 +39,7 @@ def wanted(tiny):
   [
     ("data:1,1,1", 16),
     ("fsdp_tensor:2,2,2", 4),
-    ("pmap2", 4),
+    pytest.param("pmap2", 4, marks=pytest.mark.nightly),
     pytest.param("data:8,1,1", 2, marks=pytest.mark.nightly),
     pytest.param("fsdp:2,4,1", 2, marks=pytest.mark.nightly),
     pytest.param("tensor:2,1,4", 4, marks=pytest.mark.nightly),

@@ -102,7 +102,9 @@ def run(settings, dataset, steps=3):
   return jax.device_get((state, report))
 
 
-@pytest.mark.parametrize("name", ["sgd", "adagrad"])
+@pytest.mark.parametrize(
+  "name", [pytest.param("sgd", marks=pytest.mark.nightly), "adagrad"]
+)
 def test_rules_without_a_decay_are_the_same(dataset, name):
   """A row without gradient is left alone by either way."""
   common = {"name": name, "beta1": 0.0, "learning_rate": 0.1}

@@ -56,8 +56,10 @@ def wanted(made):
 @pytest.mark.parametrize(
   "layout",
   [
-    ("jit", "fsdp_tensor_sequence", 1, 2, 2, 2),
-    pytest.param(("jit", "fsdp_tensor", 2, 2, 2), marks=pytest.mark.nightly),
+    ("jit", "fsdp_tensor", 2, 2, 2),
+    pytest.param(
+      ("jit", "fsdp_tensor_sequence", 1, 2, 2, 2), marks=pytest.mark.nightly
+    ),
     pytest.param(("pmap", "data", -1, 1, 1), marks=pytest.mark.nightly),
     pytest.param(("jit", "data", 8, 1, 1), marks=pytest.mark.nightly),
     pytest.param(("jit", "fsdp", 2, 4, 1), marks=pytest.mark.nightly),
