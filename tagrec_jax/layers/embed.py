@@ -9,18 +9,42 @@ from jaxtyping import Array, Float, Int
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.layers import param
 from tagrec_jax.layers.linear import Linear
+from tagrec_jax.layers.placing import OF_BATCH, current, summed
 from tagrec_jax.layers.rows import weighted_rows
 
 
 def lookup(
-  table_CD: Float[Array, "C D"], ids: Int[Array, "..."]
+  table_CD: Float[Array, "C D"],
+  ids: Int[Array, "..."],
+  axes: param.Axes | None = None,
+  of: param.Axes = OF_BATCH,
 ) -> Float[Array, "... D"]:
   """Rows of a table; zero vectors for negative ids.
 
   JAX would read -1 as the last row.
+
+  Args:
+    axes: of a table that is looked up where it is stored; None for one that
+      is put in place.
+    of: names of the first axes of ids, see `placing.summed`.
   """
+  if axes is not None and current().splits_tables:
+    ids_1, shares_1 = ids[..., None], jnp.ones((*ids.shape, 1))
+    return summed(table_CD, axes, ids_1, shares_1, of)
   rows = table_CD[jnp.maximum(ids, 0)]
   return jnp.where((ids >= 0)[..., None], rows, jnp.zeros((), rows.dtype))
+
+
+def sums(
+  table_CD: Float[Array, "C D"],
+  ids: Int[Array, "... M"],
+  axes: param.Axes,
+  of: param.Axes = OF_BATCH,
+) -> Float[Array, "... D"]:
+  """Σ_m table[ids[m]]; see `lookup`."""
+  if current().splits_tables:
+    return summed(table_CD, axes, ids, jnp.ones(ids.shape), of)
+  return lookup(table_CD, ids).sum(-2)
 
 
 class Classes(nnx.Module):
@@ -29,10 +53,14 @@ class Classes(nnx.Module):
   def __init__(
     self, size: int, width: int, rngs: nnx.Rngs, axis: str | None = None
   ):
-    self.table = param.table(size, width, (axis, "embed"), rngs)
+    self.axes = (axis, "embed") if axis else None
+    make = param.long_table if axis else param.table
+    self.table = make(size, width, (axis, "embed"), rngs)
 
-  def __call__(self, ids: Int[Array, "..."]) -> Float[Array, "... D"]:
-    return lookup(self.table[...], ids)
+  def __call__(
+    self, ids: Int[Array, "..."], of: param.Axes = OF_BATCH
+  ) -> Float[Array, "... D"]:
+    return lookup(self.table[...], ids, self.axes, of)
 
 
 class Bag(nnx.Module):
@@ -45,10 +73,13 @@ class Bag(nnx.Module):
   def __init__(
     self, size: int, width: int, rngs: nnx.Rngs, axis: str = "vocabulary"
   ):
-    self.table = param.table(size, width, (axis, "embed"), rngs)
+    self.axes = (axis, "embed")
+    self.table = param.long_table(size, width, self.axes, rngs)
 
-  def __call__(self, ids: Int[Array, "... M"]) -> Float[Array, "... D"]:
-    total = lookup(self.table[...], ids).sum(-2)
+  def __call__(
+    self, ids: Int[Array, "... M"], of: param.Axes = OF_BATCH
+  ) -> Float[Array, "... D"]:
+    total = sums(self.table[...], ids, self.axes, of)
     count = (ids >= 0).sum(-1, dtype=total.dtype)
     return total / jnp.sqrt(jnp.maximum(count, 1.0))[..., None]
 

@@ -21,7 +21,7 @@ They are 'products', 'vocabulary', 'content', 'people', 'embed', 'heads',
 each product of the catalogue: a step may read and write a few of these rows
 only. 'content' is that of tables of n-grams, words and classes that describe
 products. 'layers' is the first axis of parameters that blocks of the same kind
-keep in one stack.
+keep in one stack. 'catalogue' is that of entries which may be of any kind.
 """
 
 
@@ -32,14 +32,29 @@ class Weight(nnx.Param):
   """
 
 
+class Table(nnx.Param):
+  """Of vectors that are looked up where they are stored, see `layers.embed`.
+
+  Devices that share it never hold a whole one.
+  """
+
+
 def table(rows: int, width: int, axes: Axes, rngs: nnx.Rngs) -> nnx.Param:
   """A float32 table [rows, width] of small random vectors.
 
   Small, so that a sum of several of them (id, tags, title) begins with scores
   near 0 and the first loss is that of an even guess.
   """
-  value = 0.02 * jax.random.normal(rngs.params(), (rows, width))
-  return nnx.Param(value, axes=axes)
+  return nnx.Param(_vectors(rows, width, rngs), axes=axes)
+
+
+def long_table(rows: int, width: int, axes: Axes, rngs: nnx.Rngs) -> Table:
+  """The same with a row for each of what a data set has: it may be large."""
+  return Table(_vectors(rows, width, rngs), axes=axes)
+
+
+def _vectors(rows: int, width: int, rngs: nnx.Rngs) -> Any:
+  return 0.02 * jax.random.normal(rngs.params(), (rows, width))
 
 
 def zeros(shape: tuple[int, ...], axes: Axes) -> nnx.Param:

@@ -15,7 +15,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from tagrec_jax.layers.param import Axes, Weight
+from tagrec_jax.layers.param import Axes, Table, Weight
 
 
 @runtime_checkable
@@ -25,6 +25,28 @@ class Place(Protocol):
   @property
   def splits_positions(self) -> bool:
     """Whether a row of a batch lies on several devices."""
+    ...
+
+  @property
+  def splits_tables(self) -> bool:
+    """Whether a table lies on several devices."""
+    ...
+
+  def few(self, name: str) -> Place:
+    """Where an axis has so few places that all devices hold them."""
+    ...
+
+  def sums(
+    self,
+    table_VD: Array,
+    axes: Axes,
+    ids: Array,
+    shares: Array,
+    of: Axes,
+    learned: bool,
+    dtype: Any,
+  ) -> Array:
+    """See `sums`; only for what splits tables."""
     ...
 
   def used(self, x: Array, axes: Axes) -> Array:
@@ -44,6 +66,14 @@ class Anywhere:
   """Where nobody cares."""
 
   splits_positions = False
+  splits_tables = False
+
+  def few(self, name: str) -> Place:
+    del name
+    return self
+
+  def sums(self, *_: Any) -> Array:
+    raise ValueError("no table is split here")
 
   def used(self, x: Array, axes: Axes) -> Array:
     del axes
@@ -57,6 +87,9 @@ class Anywhere:
     del axes
     return x
 
+
+OF_BATCH: Axes = ("rows", "positions")
+"""The first axes of what is asked of each event in a batch."""
 
 ANYWHERE: Place = Anywhere()
 _place = contextvars.ContextVar("place", default=ANYWHERE)
@@ -97,15 +130,18 @@ def placed(x: Array, axes: Axes) -> Array:
 def put_in_place(module: nnx.Module) -> None:
   """Places all parameters but those that layers place when they use them.
 
-  These are weights of linear maps, narrowed first, and what a loop over layers
-  takes one by one. Gradients of tables are made whole: a sum of vectors to the
-  place of each token, cut along the vectors, would move all tokens.
+  These are weights of linear maps, narrowed first, what a loop over layers
+  takes one by one, and tables that devices share: they are looked up where they
+  are stored.
   """
   place = current()
   if place is ANYWHERE:
     return
+  placed_when_used = (Weight, Table) if place.splits_tables else Weight
   for _, variable in nnx.iter_graph(module):
-    if isinstance(variable, nnx.Param) and not isinstance(variable, Weight):
+    if isinstance(variable, nnx.Param) and not isinstance(
+      variable, placed_when_used
+    ):
       axes = variable.get_metadata()["axes"]
       if "layers" not in axes:
         variable[...] = place.used(variable[...], axes)
@@ -115,6 +151,49 @@ def spread(x: Array, axes: Axes) -> Array:
   """What belongs to positions of rows, where these lie on several devices."""
   place = current()
   return place.spread(x, axes) if place.splits_positions else x
+
+
+def stored(x: Array, axes: Axes) -> Array:
+  """An array where a parameter with these axes is stored; its gradient too."""
+  place = current()
+  return place.stored(x, axes) if place.splits_tables else x
+
+
+def by_rows(x: Array) -> Array:
+  """What devices compute for some rows each, if they share tables.
+
+  Rows of a batch, or products that are encoded for all of it.
+  """
+  place = current()
+  axes = ("rows", *(None,) * (x.ndim - 1))
+  return place.spread(x, axes) if place.splits_tables else x
+
+
+def summed(
+  table_VD: Array,
+  axes: Axes,
+  ids: Array,
+  shares: Array,
+  of: Axes = OF_BATCH,
+  *,
+  learned: bool = False,
+  dtype: Any = None,
+) -> Array:
+  """Σ_m shares[..., m] · table[ids[..., m]], where devices share tables.
+
+  The table stays where it is stored, and so does its gradient.
+
+  Args:
+    axes: of the table.
+    ids: one that is not in the table, such as a negative one, adds nothing.
+    of: names of the first axes of ids. Each device gets the vectors of its own
+      part of the 'rows' and 'positions' of a batch. Without names all devices
+      ask the same: then each gets what it has of all vectors, as of `axes`.
+    learned: whether shares have gradients.
+    dtype: that rows of the table are rounded to, None for none.
+  """
+  of = (*of, *(None,) * ids.ndim)[: ids.ndim - 1]
+  return current().sums(table_VD, axes, ids, shares, of, learned, dtype)
 
 
 def stored_gradient(x: Array, axes: Axes) -> Array:

@@ -6,14 +6,34 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from tagrec_jax.layers.param import Axes
+from tagrec_jax.layers.placing import current, summed
 
-@jax.custom_vjp
+
 def weighted_rows(
   table_VD: Float[Array, "V D"],
   ids_NW: Int[Array, "N W"],
   weights_NW: Float[Array, "N W"],
+  axes: Axes | None = None,
 ) -> Float[Array, "N D"]:
   """Σ_w weights[n, w] · table[ids[n, w]]; a negative id adds nothing.
+
+  Args:
+    axes: of a table that devices share where it is stored: then all ask the
+      same, see `placing.summed`. None for one that is put in place.
+  """
+  if axes is not None and current().splits_tables:
+    return summed(table_VD, axes, ids_NW, weights_NW, (), learned=True)
+  return _weighted_rows(table_VD, ids_NW, weights_NW)
+
+
+@jax.custom_vjp
+def _weighted_rows(
+  table_VD: Float[Array, "V D"],
+  ids_NW: Int[Array, "N W"],
+  weights_NW: Float[Array, "N W"],
+) -> Float[Array, "N D"]:
+  """Of a table that is in place.
 
   On a CPU one n is done after the other, with rows that stay in its cache, and
   the gradient adds row after row in place: for 256 sums of 192 rows of 384
@@ -93,7 +113,7 @@ def _add_rows(
 
 
 def _forward(table_VD, ids_NW, weights_NW):
-  sums_ND = weighted_rows(table_VD, ids_NW, weights_NW)
+  sums_ND = _weighted_rows(table_VD, ids_NW, weights_NW)
   return sums_ND, (table_VD, ids_NW, weights_NW)
 
 
@@ -108,4 +128,4 @@ def _backward(saved, grad_ND):
   return table_grad_VD, None, _known(ids_NW, products_NW)
 
 
-weighted_rows.defvjp(_forward, _backward)
+_weighted_rows.defvjp(_forward, _backward)

@@ -97,5 +97,5 @@ class Tagger(nnx.Module):
     self, product: Mapping[str, Array], noise: Noise | None = None
   ) -> Float[Array, "B D"]:
     """What is known of products, as tags are asked with it."""
-    vectors_BD = self.products.vectors(product, noise)
+    vectors_BD = self.products.vectors(product, noise, of_batch=True)
     return self.head(vectors_BD[:, None], noise)[:, 0]

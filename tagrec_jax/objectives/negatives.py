@@ -11,9 +11,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from tagrec_jax.core.sums import Sum
+from tagrec_jax.layers.embed import lookup
+from tagrec_jax.layers.placing import current, stored
 from tagrec_jax.objectives import tiles
 from tagrec_jax.objectives.rows import Row
-from tagrec_jax.objectives.scores import target_scores
+from tagrec_jax.objectives.scores import CATALOGUE, target_scores
+
+_PRODUCTS = "products", "embed"
+"""Of their vectors: nothing else is drawn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +80,24 @@ def contest(
   total = tiles.total(
     row,
     queries_BTD,
-    vectors_CD[drawn.entries_K],
+    _vectors(vectors_CD, drawn.entries_K),
     bias_C[drawn.entries_K] + offset_K,
-    target_scores(queries_BTD, vectors_CD, bias_C, targets_BT),
+    target_scores(queries_BTD, vectors_CD, bias_C, targets_BT, _PRODUCTS),
     valid_BT,
     column_BTM=drawn.columns(targets_BT)[..., None],
   )
   return Sum(total, jnp.sum(valid_BT))
+
+
+def _vectors(
+  vectors_CD: Float[Array, "C D"], entries_K: Int[Array, " K"]
+) -> Float[Array, "K D"]:
+  """Of the entries.
+
+  Devices that share vectors share out the entries before they send each other
+  the numbers of their own, and gradients go the same way back.
+  """
+  if not current().splits_tables:
+    return vectors_CD[entries_K]
+  vectors_KD = lookup(vectors_CD, entries_K, _PRODUCTS, of=())
+  return stored(stored(vectors_KD, (None, "embed")), CATALOGUE)

@@ -11,7 +11,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from tagrec_jax.layers.param import Axes
+from tagrec_jax.layers.placing import current, summed
 from tagrec_jax.objectives.split import Split
+
+CATALOGUE: Axes = ("catalogue", "embed")
+"""Of the vectors of a catalogue of any kind."""
 
 
 def dot(formula: str, *operands: jax.Array) -> jax.Array:
@@ -24,6 +29,7 @@ def target_scores(
   vectors_CD: Float[Array, "C D"],
   bias_C: Float[Array, " C"],
   targets_BT: Int[Array, "B T"],
+  axes: Axes = CATALOGUE,
 ) -> Float[Array, "B T"]:
   """The score of the target; 0 where there is none."""
   return label_scores(
@@ -32,6 +38,7 @@ def target_scores(
     bias_C,
     targets_BT[..., None],
     (targets_BT[..., None] >= 0).astype(jnp.float32),
+    axes,
   )
 
 
@@ -41,6 +48,7 @@ def label_scores(
   bias_C: Float[Array, " C"],
   targets_BTM: Int[Array, "B T M"],
   share_BTM: Float[Array, "B T M"],
+  axes: Axes = CATALOGUE,
 ) -> Float[Array, "B T"]:
   """Σ share · score of a question's labels; not differentiable for shares.
 
@@ -48,11 +56,15 @@ def label_scores(
 
   Args:
     share_BTM: 0 where the id is negative.
+    axes: of the vectors, where devices may share them.
   """
-  split = dataclasses.replace(Split.of(queries_BTD, vectors_CD), catalogue=())
-  sum_BTD, bias_BT = _label_sums(
-    split, queries_BTD.dtype, vectors_CD, bias_C, targets_BTM, share_BTM
-  )
+  labels, dtype = (targets_BTM, share_BTM), queries_BTD.dtype
+  if current().splits_tables:
+    sum_BTD = summed(vectors_CD, axes, *labels, dtype=dtype)
+    bias_BT = summed(bias_C[:, None], (axes[0], None), *labels)[..., 0]
+  else:
+    whole = dataclasses.replace(Split.of(queries_BTD, vectors_CD), catalogue=())
+    sum_BTD, bias_BT = _label_sums(whole, dtype, vectors_CD, bias_C, *labels)
   return jnp.sum(queries_BTD.astype(jnp.float32) * sum_BTD, axis=-1) + bias_BT
 
 

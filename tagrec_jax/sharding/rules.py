@@ -18,7 +18,9 @@ from jaxtyping import Array
 from tagrec_jax.core.errors import UserError, near_multiples
 from tagrec_jax.core.registry import nearest
 from tagrec_jax.core.trees import map_named
-from tagrec_jax.sharding.mesh import BATCH_AXES
+from tagrec_jax.sharding import lookups
+from tagrec_jax.sharding.lookups import Lookup
+from tagrec_jax.sharding.mesh import BATCH_AXES, POSITION_AXES
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -28,6 +30,7 @@ _TENSOR: Rules = (
   ("vocabulary", "tensor"),
   ("content", "tensor"),
   ("people", "tensor"),
+  ("catalogue", "tensor"),
   ("heads", "tensor"),
   ("hidden", "tensor"),
 )
@@ -43,7 +46,9 @@ PRESETS: dict[str, Rules] = {
 }
 """name → ordered (logical axis, mesh axis); the first that matches is used."""
 
-DATA_SIZED = frozenset({"products", "vocabulary", "content", "people"})
+DATA_SIZED = frozenset(
+  {"products", "vocabulary", "content", "people", "catalogue"}
+)
 """Axes as long as the data set makes them. Where such a size does not divide,
 the axis stays whole; every other size is the user's to choose, and an error."""
 
@@ -136,10 +141,41 @@ def param_shardings(shapes: Any, axes: Any, preset: str, mesh: Mesh) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-  """Where the arrays of a step lie, see `layers.placing`."""
+  """Where the arrays of a step lie, see `layers.placing`.
+
+  Attributes:
+    whole: logical axes that are not split.
+  """
 
   preset: str
   mesh: Mesh
+  whole: frozenset[str] = frozenset()
+
+  def few(self, name: str) -> Places:
+    """Where an axis has so few places that all devices hold them."""
+    return dataclasses.replace(self, whole=self.whole | {name})
+
+  @property
+  def splits_tables(self) -> bool:
+    """Whether a table lies on several devices."""
+    split = {axis for _, axis in rules_of(self.preset, self.mesh)}
+    split -= set(POSITION_AXES)
+    return any(self.mesh.shape.get(axis, 1) > 1 for axis in split)
+
+  def sums(
+    self,
+    table_VD: Array,
+    axes: tuple[str | None, ...],
+    ids: Array,
+    shares: Array,
+    of: tuple[str | None, ...],
+    learned: bool,
+    dtype: Any,
+  ) -> Array:
+    """Sums of a table's rows, see `layers.placing.summed`."""
+    spec = self._spec(axes, table_VD.shape)
+    lookup = Lookup.of(self.mesh, spec, ids.shape[:-1], of, dtype)
+    return lookups.sums(lookup, learned, table_VD, ids, shares)
 
   def used(self, x: Array, axes: tuple[str | None, ...]) -> Array:
     """A parameter where layers compute with it.
@@ -147,11 +183,11 @@ class Places:
     Storage is split over 'fsdp', work is not. Left to itself the partitioner
     splits lookups and layers over both and moves whole activations instead.
     """
-    stored = spec_for(axes, x.shape, self.preset, self.mesh)
+    stored = self._spec(axes, x.shape)
     return self._put(x, [None if a == "fsdp" else a for a in stored])
 
   def stored(self, x: Array, axes: tuple[str | None, ...]) -> Array:
-    return self._put(x, spec_for(axes, x.shape, self.preset, self.mesh))
+    return self._put(x, self._spec(axes, x.shape))
 
   @property
   def splits_positions(self) -> bool:
@@ -169,6 +205,12 @@ class Places:
       parts = math.prod(self.mesh.shape[axis] for axis in there)
       spec.append(None if size % parts else there)
     return self._put(x, spec)
+
+  def _spec(
+    self, axes: tuple[str | None, ...], shape: tuple[int, ...]
+  ) -> PartitionSpec:
+    axes = tuple(None if name in self.whole else name for name in axes)
+    return spec_for(axes, shape, self.preset, self.mesh)
 
   def _put(self, x: Array, spec: Iterable[Any]) -> Array:
     place = NamedSharding(self.mesh, PartitionSpec(*spec))

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.layers.placing import ANYWHERE, Place, with_place
 from tagrec_jax.training.recipe import Recipe
-from tagrec_jax.training.rows import long_params, long_state, put, take
+from tagrec_jax.training.rows import LONG, long_params, long_state, put, take
 from tagrec_jax.training.state import TrainState
 
 FIRST_STEPS = 20
@@ -97,6 +97,8 @@ def _differentiate(
   recipe: Recipe, axis_name: str | None, place: Place
 ) -> Callable[..., Differentiated]:
   """(params, batch, key, rows) → what a whole batch says, see above."""
+  if recipe.rows:
+    place = place.few(LONG)  # each device holds all rows that are read
   all_losses = with_place(place, recipe.losses)
   parts = recipe.accumulate_steps
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.layers import param
-from tagrec_jax.layers.embed import lookup
+from tagrec_jax.layers.embed import sums
 from tagrec_jax.layers.linear import Linear
 from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.positions import pick
@@ -65,7 +65,7 @@ class Query:
       return self
     B, R, D = self.query_BTD.shape
     query_BTID = self.query_BTD.reshape(B, -1, self.interests, D)
-    wanted_BTD = lookup(self.vectors_CD, targets_BTM).sum(2)
+    wanted_BTD = sums(self.vectors_CD, targets_BTM, ("catalogue", "embed"))
     fit_BTI = jnp.einsum(
       "BTID,BTD->BTI", query_BTID, wanted_BTD.astype(query_BTID.dtype)
     )
@@ -150,7 +150,9 @@ class OwnCatalogue(nnx.Module):
   ):
     self.map = query_map(settings, rngs) if mapped else None
     width = settings.width
-    self.table = param.table(size, width, (axis, "embed"), rngs)
+    # Of tags, every step reads all.
+    make = param.long_table if axis == "products" else param.table
+    self.table = make(size, width, (axis, "embed"), rngs)
     self.bias = param.of(np.zeros(size) if prior is None else prior, (axis,))
 
   def ask(self, memory_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:

@@ -22,6 +22,8 @@ from tagrec_jax.layers.mlp import MLP
 from tagrec_jax.layers.noise import Noise, dropout
 from tagrec_jax.layers.tokens import Tokens
 
+_AXES: param.Axes = ("vocabulary", "embed")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig:
@@ -84,9 +86,7 @@ class Bert(nnx.Module):
     self.config = config
     self.dtype = jnp.dtype(dtype)
     width = config.width
-    self.words = param.table(
-      config.vocabulary, width, ("vocabulary", "embed"), rngs
-    )
+    self.words = param.long_table(config.vocabulary, width, _AXES, rngs)
     self.positions = param.table(config.positions, width, (None, "embed"), rngs)
     self.types = (
       param.table(config.types, width, (None, "embed"), rngs)
@@ -105,7 +105,7 @@ class Bert(nnx.Module):
     size, length = ids_NS.shape
     there_NS = ids_NS >= 0
     first = self.config.first_position
-    x_NSD = lookup(self.words[...], ids_NS)
+    x_NSD = lookup(self.words[...], ids_NS, _AXES, ("rows",))
     x_NSD = x_NSD + self.positions[...][None, first : first + length]
     if self.types is not None:
       x_NSD = x_NSD + self.types[...][None, :1]

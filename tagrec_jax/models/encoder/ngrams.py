@@ -15,6 +15,8 @@ from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.rows import weighted_rows
 from tagrec_jax.layers.tokens import Tokens
 
+_AXES: param.Axes = ("content", "embed")
+
 
 class NgramBag(nnx.Module):
   """Σ w[id] · E[id] / √(Σ w[id]²), one token.
@@ -26,6 +28,8 @@ class NgramBag(nnx.Module):
     weights: [size] where w starts, None for 1.
   """
 
+  number_by_number = True
+
   def __init__(
     self,
     feature: Feature,
@@ -34,9 +38,7 @@ class NgramBag(nnx.Module):
     weights: np.ndarray | None = None,
   ):
     self.rate = settings.dropout
-    self.table = param.table(
-      feature.size, settings.width, ("content", "embed"), rngs
-    )
+    self.table = param.long_table(feature.size, settings.width, _AXES, rngs)
     start = np.ones(feature.size) if weights is None else weights
     self.weights = param.of(start[:, None], ("content", None))
 
@@ -49,6 +51,7 @@ class NgramBag(nnx.Module):
     # Under the root, so that an empty text has no infinite gradient.
     square_N1 = (weights_NW**2).sum(1, keepdims=True)
     scale_N1 = jnp.where(square_N1 > 0, square_N1, 1.0) ** -0.5
-    vectors_ND = weighted_rows(self.table[...], ids_NW, weights_NW * scale_N1)
+    shares_NW = weights_NW * scale_N1
+    vectors_ND = weighted_rows(self.table[...], ids_NW, shares_NW, _AXES)
     there_N1 = (values >= 0).any(1, keepdims=True)
     return Tokens(vectors_ND[:, None], there_N1)

@@ -20,6 +20,8 @@ def _one(x_ND: Float[Array, "N D"], there_N: Bool[Array, " N"]) -> Tokens:
 class CategoryVector(nnx.Module):
   """A vector for each class."""
 
+  number_by_number = True
+
   def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
     self.embed = Classes(feature.size, settings.width, rngs, "content")
 
@@ -27,7 +29,7 @@ class CategoryVector(nnx.Module):
     self, values_N: Int[Array, " N"], noise: Noise | None = None
   ) -> Tokens:
     del noise
-    return _one(self.embed(values_N), values_N >= 0)
+    return _one(self.embed(values_N, of=()), values_N >= 0)
 
 
 class SetVector(nnx.Module):
@@ -35,6 +37,8 @@ class SetVector(nnx.Module):
 
   Members that came after training, such as new tags, are left out.
   """
+
+  number_by_number = True
 
   def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
     self.size = feature.size
@@ -45,7 +49,7 @@ class SetVector(nnx.Module):
   ) -> Tokens:
     del noise
     known_NM = jnp.where(values_NM < self.size, values_NM, -1)
-    return _one(self.embed(known_NM), (known_NM >= 0).any(-1))
+    return _one(self.embed(known_NM, of=()), (known_NM >= 0).any(-1))
 
 
 class NumbersVector(nnx.Module):

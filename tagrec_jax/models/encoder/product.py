@@ -17,12 +17,20 @@ from tagrec_jax.core.settings import ModelSettings
 from tagrec_jax.data.spec import ID, Part, Spec
 from tagrec_jax.layers import param
 from tagrec_jax.layers.noise import Noise
+from tagrec_jax.layers.placing import by_rows, stored
 from tagrec_jax.layers.tokens import Tokens
 from tagrec_jax.models.encoder.fusion import SumFusion, TransformerFusion
 from tagrec_jax.sharding.mesh import CATALOGUE_AXES, shared_axes
 
 MakeEncoder = Callable[..., nnx.Module]
-"""(feature, settings, rngs) → a module: (values [N, ...], noise) → `Tokens`."""
+"""(feature, settings, rngs) → a module: (values [N, ...], noise) → `Tokens`.
+
+It may say that it computes `number_by_number`: each number of a vector from the
+same number of others. Devices that share these then need not exchange any.
+"""
+
+AXES: param.Axes = ("products", "embed")
+"""Of the vectors of all products."""
 
 CHUNK = 512
 """Products encoded at a time where nothing is trained."""
@@ -47,7 +55,7 @@ class ProductEncoder(nnx.Module):
   ):
     self.rate = settings.modality_dropout
     self.table = (
-      param.table(spec.num_items, settings.width, ("products", "embed"), rngs)
+      param.long_table(spec.num_items, settings.width, AXES, rngs)
       if ID in settings.product
       else None
     )
@@ -68,14 +76,24 @@ class ProductEncoder(nnx.Module):
     return dict(zip(self.names, self.content, strict=True))
 
   def vectors(
-    self, product: Mapping[str, Array], noise: Noise | None = None
+    self,
+    product: Mapping[str, Array],
+    noise: Noise | None = None,
+    *,
+    of_batch: bool = False,
   ) -> Float[Array, "C D"]:
     """The vectors of products, in the order of the arrays.
+
+    While training, devices that share tables keep the vectors as they keep a
+    table of products. What takes more than one number of a vector at a time is
+    computed by each for some of the products.
 
     Args:
       product: feature name → array [C, ...], as in `Dataset.product`. The rows
         of the table come first; products after them have no part of their own.
       noise: while training; None encodes a catalogue part after part.
+      of_batch: whether these are the products of a batch, and each device wants
+        the vectors of its own rows.
     """
     inputs: dict[str, Any] = {name: product[name] for name in self.names}
     if self.table is not None:
@@ -84,7 +102,8 @@ class ProductEncoder(nnx.Module):
       new = ((0, size - len(rows_CD)), (0, 0))
       inputs[ID] = jnp.pad(rows_CD, new), jnp.arange(size) < len(rows_CD)
     if noise is not None or not self.names:
-      return self._encode(inputs, noise)
+      vectors_CD = self._encode(inputs, noise, of_batch)
+      return vectors_CD if of_batch else stored(vectors_CD, AXES)
     spread = _Spread.of(self, len(jax.tree.leaves(inputs)[0]))
     for module in (*self.content, self.fusion):
       spread.gather(module)
@@ -98,7 +117,8 @@ class ProductEncoder(nnx.Module):
     Args:
       product: feature → array [B, ...]; without 'id'.
     """
-    features = self._features({n: product[n] for n in self.names}, noise)
+    inputs = {n: product[n] for n in self.names}
+    features = _by_rows(self._features(inputs, noise))
     tokens = Tokens(
       jnp.concatenate([f.values_NSD for f in features], axis=1),
       jnp.concatenate([f.there_NS for f in features], axis=1),
@@ -106,9 +126,12 @@ class ProductEncoder(nnx.Module):
     return self.fusion(features, noise), tokens
 
   def _encode(
-    self, inputs: Mapping[str, Any], noise: Noise | None
+    self, inputs: Mapping[str, Any], noise: Noise | None, of_batch: bool = False
   ) -> Float[Array, "C D"]:
-    return self.fusion(self._features(inputs, noise), noise)
+    features = self._features(inputs, noise)
+    if of_batch or not isinstance(self.fusion, SumFusion):
+      features = _by_rows(features)
+    return self.fusion(features, noise)
 
   def _features(
     self, inputs: Mapping[str, Any], noise: Noise | None
@@ -118,10 +141,20 @@ class ProductEncoder(nnx.Module):
       rows_CD, there_C = inputs[ID]
       features.append(Tokens(rows_CD[:, None], there_C[:, None]))
     for name, encoder in zip(self.names, self.content, strict=True):
-      features.append(encoder(inputs[name], noise))
+      values = inputs[name]
+      if not getattr(encoder, "number_by_number", False):
+        values = by_rows(values)
+      features.append(encoder(values, noise))
     if noise is not None and self.rate:
       features = [_missing_at_times(f, self.rate, noise) for f in features]
     return features
+
+
+def _by_rows(features: list[Tokens]) -> list[Tokens]:
+  return [
+    Tokens(by_rows(feature.values_NSD), by_rows(feature.there_NS))
+    for feature in features
+  ]
 
 
 def _missing_at_times(feature: Tokens, rate: float, noise: Noise) -> Tokens:

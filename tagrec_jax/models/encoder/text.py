@@ -13,15 +13,16 @@ from tagrec_jax.layers.noise import Noise
 from tagrec_jax.layers.tokens import Tokens
 from tagrec_jax.models.encoder.stack import TokenStack
 
+_AXES: param.Axes = ("vocabulary", "embed")
+
 
 class TransformerText(nnx.Module):
   """A small pre-norm transformer trained from scratch: one token a word."""
 
   def __init__(self, feature: Feature, settings: ModelSettings, rngs: nnx.Rngs):
-    self.words = param.table(
-      feature.size, settings.width, ("vocabulary", "embed"), rngs
-    )
+    self.words = param.long_table(feature.size, settings.width, _AXES, rngs)
     self.stack = TokenStack(settings, feature.width, rngs)
 
   def __call__(self, values: Int[Array, "N S"], noise: Noise | None) -> Tokens:
-    return self.stack(lookup(self.words[...], values), values >= 0, noise)
+    words_NSD = lookup(self.words[...], values, _AXES, ("rows",))
+    return self.stack(words_NSD, values >= 0, noise)
