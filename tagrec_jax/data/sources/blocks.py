@@ -1,7 +1,7 @@
-"""CSV files in blocks of lines, most of which need no look at each row.
+"""CSV and Parquet in blocks, most of which need no look at each row.
 
-A block of printable ASCII without quotes is plain: it means to any reader of
-CSV what it means to csv_rows. All else is read by that, so nothing is taken or
+Lines of printable ASCII without quotes are plain: they mean to any reader of
+CSV what they mean to csv_rows. All else is read by that, so nothing is taken or
 refused that it would not take or refuse.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,9 +18,11 @@ from tagrec_jax.data.records import Rejection
 from tagrec_jax.data.sources.rows import Row, opened
 from tagrec_jax.data.sources.tables import (
   LARGEST_CELL,
+  batch_rows,
   csv_lines,
   csv_rows,
   header,
+  parquet_batches,
 )
 
 BLOCK = 2**22
@@ -45,7 +48,7 @@ class Block:
   content: bytes
 
   def columns(self, names: Sequence[str]) -> list[Any] | None:
-    """Cells as strings of Arrow; None unless all lines have as many cells."""
+    """Cells as large strings of Arrow; None if only rows can be read."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -74,6 +77,80 @@ class Block:
       io.BytesIO(self.content), "utf-8", "surrogateescape", newline=""
     )
     return csv_lines(self.file, lines, self.names, self.line)
+
+  def row(self, place: int) -> Row | Rejection:
+    """One of them, if there are columns."""
+    cells = self._lines[place].decode().split(",")
+    values = dict(zip(self.names, cells, strict=True))
+    return Row(self.file, self.line + place, values)
+
+  @functools.cached_property
+  def _lines(self) -> list[bytes]:
+    return self.content.splitlines()
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+  """Rows of Parquet, which are read like a `Block`.
+
+  Attributes:
+    file: its path.
+    line: the number of the first, from 1.
+    content: a batch of Arrow's.
+  """
+
+  file: str
+  line: int
+  content: Any
+
+  @property
+  def names(self) -> Sequence[str]:
+    return self.content.schema.names
+
+  def columns(self, names: Sequence[str]) -> list[Any] | None:
+    import pyarrow as pa
+
+    try:
+      self.content.validate(full=True)  # that text is UTF-8
+    except pa.ArrowInvalid:
+      return None
+    found = [_as_text(self.content.column(name)) for name in names]
+    return None if any(column is None for column in found) else found
+
+  def rows(self) -> Iterator[Row | Rejection]:
+    return batch_rows(self.file, self.line, self.content)
+
+  def row(self, place: int) -> Row | Rejection:
+    one = self.content.slice(place, 1)
+    return next(batch_rows(self.file, self.line + place, one))
+
+
+def _as_text(column: Any) -> Any:
+  """Values as they would stand in CSV; None if not all are text or numbers."""
+  import pyarrow as pa
+
+  if pa.types.is_dictionary(column.type):
+    column = column.dictionary_decode()
+  kind = column.type
+  if pa.types.is_floating(kind):
+    column = column.cast(pa.float64())  # else rounded when written
+  elif not (
+    pa.types.is_integer(kind)
+    or pa.types.is_string(kind)
+    or pa.types.is_large_string(kind)
+  ):
+    return None
+  return column.cast(pa.large_string()).fill_null("")
+
+
+def parquet_blocks(path: str) -> Iterator[Batch]:
+  """A file as `parquet_rows` reads it, as blocks.
+
+  Raises:
+    UserError, StorageError: as that.
+  """
+  for number, batch in parquet_batches(path):
+    yield Batch(path, number, batch)
 
 
 def csv_blocks(path: str) -> Iterator[Block | Row | Rejection]:

@@ -20,7 +20,12 @@ from tagrec_jax.data.records import (
   Rejection,
   Tag,
 )
-from tagrec_jax.data.sources.blocks import Block, csv_blocks
+from tagrec_jax.data.sources.blocks import (
+  Batch,
+  Block,
+  csv_blocks,
+  parquet_blocks,
+)
 from tagrec_jax.data.sources.media import media_files
 from tagrec_jax.data.sources.plain_events import plain_events
 from tagrec_jax.data.sources.rows import BadRow, Row, records
@@ -30,6 +35,12 @@ _READERS: Mapping[str, Callable[[str], Iterator[Row | Rejection]]] = {
   ".csv": csv_rows,
   ".jsonl": jsonl_rows,
   ".parquet": parquet_rows,
+}
+
+_BLOCKS: Mapping[str, Callable[[str], Iterator[Any]]] = {
+  ".csv": csv_blocks,
+  ".jsonl": jsonl_rows,
+  ".parquet": parquet_blocks,
 }
 
 _ITEM_COLUMNS = (
@@ -143,7 +154,7 @@ class Folder:
         yield found
 
   def read_quickly(self) -> Iterator[Record | EventColumns]:
-    """As `read`; most events of a CSV that say nothing more as columns."""
+    """As `read`; most events of CSV and Parquet without more as columns."""
     tables = self._tables()
     if "items" in tables:
       yield from self._items(tables["items"])
@@ -208,17 +219,14 @@ class Folder:
     )
 
   def _events(self, path: str) -> Iterator[Event | EventColumns | Rejection]:
-    if not path.endswith(".csv"):
-      rows = _rows(path, _NEEDED, _EVENT_COLUMNS)
-      yield from records(rows, self._event)
-      return
     checked = False
-    for found in csv_blocks(path):
+    for found in _BLOCKS[os.path.splitext(path)[1]](path):
+      in_block = isinstance(found, Block | Batch)
       if not checked and not isinstance(found, Rejection):
         checked = True
-        names = found.names if isinstance(found, Block) else found.values
+        names = found.names if in_block else found.values
         _check_columns(path, list(names), _NEEDED, _EVENT_COLUMNS)
-      if not isinstance(found, Block):
+      if not in_block:
         yield from records((found,), self._event)
       elif self._say_more(found.names):
         yield from records(found.rows(), self._event)

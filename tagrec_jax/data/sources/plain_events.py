@@ -1,4 +1,4 @@
-"""Events of a block of CSV, many at a time."""
+"""Events of a block of CSV or Parquet, many at a time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 from tagrec_jax.data.dataset import NO_TIME
 from tagrec_jax.data.event_log import NO_RATING, EventColumns
 from tagrec_jax.data.records import Event, Rejection
-from tagrec_jax.data.sources.blocks import Block
+from tagrec_jax.data.sources.blocks import Batch, Block
 from tagrec_jax.data.sources.rows import Row, records
 from tagrec_jax.data.values import LATEST_TIME, LONGEST_ID
 
-# What `values.read_time` and `read_number` read as Arrow does, beside ''.
+# What `values` reads as Arrow does; '' where nothing stands.
+_ID = "^[ -~]*$"
 _SECONDS = r"^[0-9]{0,10}$"
 _NUMBER = r"^(-?[0-9]{1,15}(\.[0-9]{1,15})?)?$"
 
 
 def plain_events(
-  block: Block, make: Callable[[Row], Event]
+  block: Block | Batch, make: Callable[[Row], Event]
 ) -> Iterator[EventColumns | Event | Rejection]:
   """The events of a block, in its order; plain ones as columns.
 
@@ -37,14 +38,11 @@ def plain_events(
     return
   columns, plain = found
   others = np.flatnonzero(~plain).tolist()
-  lines = block.content.splitlines() if others else []
   begin = 0
   for place in others:
     if place > begin:
       yield _part(columns, begin, place)
-    cells = lines[place].decode().split(",")
-    values = dict(zip(block.names, cells, strict=True))
-    yield from records((Row(block.file, block.line + place, values),), make)
+    yield from records((block.row(place),), make)
     begin = place + 1
   if begin < len(plain):
     yield _part(columns, begin, len(plain))
@@ -59,7 +57,9 @@ def _part(columns: EventColumns, begin: int, end: int) -> EventColumns:
   )
 
 
-def _columns(block: Block) -> tuple[EventColumns, np.ndarray] | None:
+def _columns(
+  block: Block | Batch,
+) -> tuple[EventColumns, np.ndarray] | None:
   """Events, and which of them are plain; the others' values mean nothing."""
   names = ["user_id", "item_id"]
   names += [name for name in ("timestamp", "rating") if name in block.names]
@@ -86,7 +86,9 @@ def _ids(cells: Any) -> tuple[Any, np.ndarray]:
 
   ids = pc.ascii_trim_whitespace(cells)
   lengths = pc.binary_length(ids).to_numpy()
-  return ids, (lengths > 0) & (lengths <= LONGEST_ID)
+  good = (lengths > 0) & (lengths <= LONGEST_ID)
+  letters = pc.match_substring_regex(ids, _ID).to_numpy(zero_copy_only=False)
+  return ids, good & letters
 
 
 def _numbers(

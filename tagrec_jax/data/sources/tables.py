@@ -7,6 +7,7 @@ whose columns cannot be told at all is an error.
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from tagrec_jax.data.sources.rows import (
 
 LARGEST_CELL = 2**24
 """Characters of one CSV cell; csv's own limit is 2**17."""
+
+_BATCH = 2**16  # rows of Parquet that are read together
 
 
 def csv_rows(path: str) -> Iterator[Row | Rejection]:
@@ -194,38 +197,61 @@ def parquet_rows(path: str) -> Iterator[Row | Rejection]:
     UserError: if it is not a Parquet file, is damaged, or has a column twice.
     StorageError: if it cannot be opened.
   """
+  for number, batch in parquet_batches(path):
+    yield from batch_rows(path, number, batch)
+
+
+def parquet_batches(path: str) -> Iterator[tuple[int, Any]]:
+  """Rows of a Parquet file as Arrow's, and the number of the first, from 1.
+
+  Raises:
+    UserError, StorageError: as `parquet_rows`.
+  """
   import pyarrow as pa
   import pyarrow.parquet as pq
 
-  number = 0
-  with opened(path, "rb") as file:
-    try:
-      table = pq.ParquetFile(file)
-      header(path, table.schema_arrow.names)
-      for batch in table.iter_batches(batch_size=10_000):
-        for value in _plain_rows(batch):
-          number += 1
-          if value is None:
-            yield Rejection(path, number, "", "not UTF-8")
-          else:
-            yield Row(path, number, value)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-      found = f"damaged or not Parquet ({str(error).partition(chr(10))[0]})"
-      raise UserError(path, found, "a Parquet file") from error
+  number = 1
+  with opened(path, "rb") as file, _damage_told(path):
+    table = pq.ParquetFile(file)
+    header(path, table.schema_arrow.names)
+    for batch in table.iter_batches(batch_size=_BATCH):
+      plain = [_seconds(column) for column in batch.columns]
+      names = batch.schema.names
+      yield number, pa.RecordBatch.from_arrays(plain, names=names)
+      number += batch.num_rows
+
+
+def batch_rows(path: str, number: int, batch: Any) -> Iterator[Row | Rejection]:
+  """Rows of what `parquet_batches` gives."""
+  with _damage_told(path):
+    for place, value in enumerate(_plain_rows(batch), number):
+      if value is None:
+        yield Rejection(path, place, "", "not UTF-8")
+      else:
+        yield Row(path, place, value)
+
+
+@contextlib.contextmanager
+def _damage_told(path: str) -> Iterator[None]:
+  import pyarrow as pa
+
+  try:
+    yield
+  except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    found = f"damaged or not Parquet ({str(error).partition(chr(10))[0]})"
+    raise UserError(path, found, "a Parquet file") from error
+
+
+def _seconds(column: Any) -> Any:
+  import pyarrow as pa
+
+  if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+    return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+  return column
 
 
 def _plain_rows(batch: Any) -> Iterator[dict[str, Any] | None]:
   """Python values of each row; None where text is not UTF-8."""
-  import pyarrow as pa
-
-  def plain(column: Any) -> Any:
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-      return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-    return column
-
-  batch = pa.RecordBatch.from_arrays(
-    [plain(column) for column in batch.columns], names=batch.schema.names
-  )
   try:
     yield from batch.to_pylist()
     return

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tagrec_jax.data.event_log import EventColumns
-from tagrec_jax.data.records import Rejection
+from tagrec_jax.data.records import Event, Rejection
 from tagrec_jax.data.sources import blocks
 from tagrec_jax.data.sources.folder import Folder
 from tagrec_jax.data.sources.rows import records
-from tagrec_jax.data.sources.tables import csv_rows
+from tagrec_jax.data.sources.tables import csv_rows, parquet_rows
 
 CELLS = st.sampled_from(
   [
@@ -44,9 +47,50 @@ def test_as_rows_are_read(tmp_path_factory, lines, end, size):
     ]
 
 
+IDS = ["a", " b", "é", "", None, "x" * 1001, "a b", "\n"]
+NUMBERS = [0.1, 4.5, -2.0, 1e20, float("nan"), None, 3.0]
+TIMES = [5, None, -1, 4_102_444_799, 4_102_444_800]
+COLUMNS = {
+  "user_id": [
+    *(pa.array(IDS), pa.array(IDS, pa.large_string())),
+    *(pa.array(IDS).dictionary_encode(), pa.array([1, None, -2])),
+    *(pa.array([1, 2], pa.uint8()), pa.array([True, None])),
+    pa.StringArray.from_buffers(
+      2, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")
+    ),
+  ],
+  "timestamp": [
+    *(pa.array(TIMES), pa.array(TIMES, pa.timestamp("s"))),
+    *(pa.array(["5", "x", None, "2024-05-01"]), pa.array([5.5, None])),
+  ],
+  "rating": [
+    *(pa.array(NUMBERS), pa.array(NUMBERS, pa.float32())),
+    *(pa.array([1, None, 10**16]), pa.array(["2.5", "", "x"])),
+  ],
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_parquet_as_rows_are_read(tmp_path, name):
+  for number, column in enumerate(COLUMNS[name]):
+    folder = tmp_path / str(number)
+    folder.mkdir()
+    whole = {"user_id": ["p"] * len(column), "item_id": ["1"] * len(column)}
+    table = pa.table(whole | {"other": ["y"] * len(column), name: column})
+    pq.write_table(table, folder / "events.parquet")
+    source = Folder(str(folder))
+    rows = parquet_rows(str(folder / "events.parquet"))
+    assert list(source.read()) == list(records(rows, source._event)), column
+
+
 def test_plain_events_are_columns(tmp_path):
   lines = ["a,1,5,2", "b, 2 ,,", "c,3,2024-05-01,1", "d,4,6,-1.5"]
   (tmp_path / "events.csv").write_text("\n".join([HEADER, *lines]))
   found = list(Folder(str(tmp_path)).read_quickly())
+  (tmp_path / "events.csv").unlink()
+  table = pa.table({"user_id": ["a", "b"], "item_id": [1, 2]})
+  pq.write_table(table, tmp_path / "events.parquet")
+  (both,) = Folder(str(tmp_path)).read_quickly()
+  assert list(both) == [Event("a", "1"), Event("b", "2")]
   assert [type(part) is EventColumns for part in found] == [True, False, True]
   assert [len(part) for part in (found[0], found[2])] == [2, 1]
