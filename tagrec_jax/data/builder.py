@@ -31,7 +31,8 @@ BLOCK_ROWS = 1024
 BLOCK_BYTES = 2**23
 """At most, as far as one row has no more: pictures and clips are large."""
 SHARD_BLOCKS = 64
-_READ_BLOCKS = 8
+_PART_BYTES = 2**22
+"""Of blocks that are read together, as far as one has no more."""
 
 _LENGTHS = "lengths_"
 
@@ -168,7 +169,7 @@ def _write_shard(
 def is_large(folder: pathlib.Path, table: str) -> bool:
   """Whether a table, if all blocks are like the first, is above `LARGE`."""
   source = _source(folder, table)
-  return len(source) * sum(array.nbytes for array in source[0].values()) > LARGE
+  return len(source) * _block_bytes(source) > LARGE
 
 
 def read_table(folder: pathlib.Path, table: str) -> dict[str, Any]:
@@ -180,8 +181,9 @@ def read_table(folder: pathlib.Path, table: str) -> dict[str, Any]:
 def read_parts(folder: pathlib.Path, table: str) -> Iterator[dict[str, Any]]:
   """The columns of a table, of some rows after others."""
   source = _source(folder, table)
-  for start in range(0, len(source), _READ_BLOCKS):
-    blocks = range(len(source))[start : start + _READ_BLOCKS]
+  size = max(1, _PART_BYTES // max(1, _block_bytes(source)))
+  for start in range(0, len(source), size):
+    blocks = range(len(source))[start : start + size]
     yield _joined(source.__getitems__(blocks))
 
 
@@ -192,6 +194,11 @@ def _source(folder: pathlib.Path, table: str) -> Any:
     folder / TagrecPrepared.name / table / version
   )
   return builder.as_data_source("rows")
+
+
+def _block_bytes(source: Any) -> int:
+  """Of the first block, which others are like."""
+  return sum(array.nbytes for array in source[0].values())
 
 
 def _joined(blocks: list[Block]) -> dict[str, Any]:
