@@ -341,3 +341,5 @@ def test_products_are_no_question_for_a_ranker(ranker, monkeypatch):
     recommend("runs/ranker", products="shop/new.jsonl")
   with pytest.raises(UserError, match="--top_k: found 'auto'"):
     recommend("runs/ranker", top_k="auto")
+  with pytest.raises(UserError, match="--allowed: found 'a', and a run that"):
+    recommend("runs/ranker", allowed=["a"])
