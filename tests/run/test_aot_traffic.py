@@ -25,6 +25,13 @@ HloModule jit_f
 %param_1.1, %zero, %zero)
 }
 
+%within (param_0.2: f32[1000,128], param_1.2: f32[8,128]) -> f32[1000,128] {
+  %param_0.2 = f32[1000,128]{1,0:T(8,128)} parameter(0)
+  %param_1.2 = f32[8,128]{1,0:T(8,128)} parameter(1)
+  ROOT %f.1 = f32[1000,128]{1,0:T(8,128)} fusion(%param_0.2, %param_1.2), \
+kind=kCustom, calls=%puts
+}
+
 %limit (p: (s32[], f32[256])) -> pred[] {
   %six = s32[] constant(6)
   ROOT %less = pred[] compare(%n, %six), direction=LT
@@ -79,6 +86,14 @@ LINE
       (
         "%f = f32[1000,128]{1,0:T(8,128)} fusion(%table, %rows), kind=kLoop,"
         " calls=%puts"
+      ),
+      4096,
+    ),
+    # So it does if what puts them there is a fusion in a fusion.
+    (
+      (
+        "%f = f32[1000,128]{1,0:T(8,128)} fusion(%table, %rows), kind=kCustom,"
+        " calls=%within"
       ),
       4096,
     ),

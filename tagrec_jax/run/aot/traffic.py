@@ -70,6 +70,7 @@ class _Program:
     self._lines, self._entry = hlo.computations(text)
     self.of = functools.cache(self._of)
     self.body = functools.cache(self._body)
+    self.flat = functools.cache(self._flat)
 
   def _body(self, name: str) -> dict[str, _Operation]:
     found = {}
@@ -84,6 +85,33 @@ class _Program:
           bool(told["root"]),
           line,
         )
+    return found
+
+  def _flat(self, name: str) -> dict[str, _Operation]:
+    """Of operations that run as one, those of fusions inside of them too."""
+    found: dict[str, _Operation] = {}
+    for o in self.body(name).values():
+      found[o.name] = o
+      if o.kind != "fusion":
+        continue
+      inside = self.flat(dict(hlo.called(o.line))["calls"])
+      (root,) = (x for x in inside.values() if x.root)
+      if root.kind == "tuple":
+        continue
+      for x in inside.values():
+        kind, operands = x.kind, [f"{o.name}/{n}" for n in x.operands]
+        if number := _NUMBER.search(x.line):
+          kind, operands = "bitcast", [o.operands[int(number[1])]]
+        found[f"{o.name}/{x.name}"] = dataclasses.replace(
+          x,
+          name=f"{o.name}/{x.name}",
+          kind=kind,
+          operands=operands,
+          root=False,
+        )
+      found[o.name] = dataclasses.replace(
+        o, kind="bitcast", operands=[f"{o.name}/{root.name}"]
+      )
     return found
 
   def _of(self, name: str | None) -> float:
@@ -112,7 +140,7 @@ class _Program:
       return 0.0
     operands = [_bytes(body[n].type) if n in body else 0 for n in o.operands]
     if o.kind == "fusion":
-      return float(self._fused(o, operands, self.body(called["calls"])))
+      return float(self._fused(o, operands, self.flat(called["calls"])))
     return float(_single(o, operands))
 
   def _fused(
