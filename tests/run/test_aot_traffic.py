@@ -32,6 +32,11 @@ HloModule jit_f
 kind=kCustom, calls=%puts
 }
 
+%turns (param_0.3: f32[256,128]) -> f32[128,256] {
+  %param_0.3 = f32[256,128]{1,0:T(8,128)} parameter(0)
+  ROOT %t.1 = f32[128,256]{1,0:T(8,128)} transpose(%param_0.3), dimensions={1,0}
+}
+
 %limit (p: (s32[], f32[256])) -> pred[] {
   %six = s32[] constant(6)
   ROOT %less = pred[] compare(%n, %six), direction=LT
@@ -53,10 +58,12 @@ kind=kCustom, calls=%puts
   ROOT %n.1 = f32[256]{0:T(256)} negate(%p.3)
 }
 
-ENTRY %main (table: f32[1000,128], ids: s32[8], few: f32[3,5]) -> f32[] {
+ENTRY %main (table: f32[1000,128], ids: s32[8], few: f32[3,5], \
+square: f32[256,128]) -> f32[] {
   %table = f32[1000,128]{1,0:T(8,128)} parameter(0)
   %ids = s32[8]{0:T(256)} parameter(1)
   %few = f32[3,5]{1,0:T(8,128)} parameter(2)
+  %square = f32[256,128]{1,0:T(8,128)} parameter(3)
 LINE
 }
 """
@@ -96,6 +103,13 @@ LINE
         " calls=%within"
       ),
       4096,
+    ),
+    (
+      (
+        "%f = f32[128,256]{1,0:T(8,128)} fusion(%square), kind=kLoop,"
+        " calls=%turns"
+      ),
+      2 * 131072,
     ),
     ("%n = f32[3,5]{1,0:T(8,128)} negate(%few)", 2 * 4096),
     ("%b = f32[15]{0:T(128)} bitcast(%few)", 0),

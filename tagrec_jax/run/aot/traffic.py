@@ -182,7 +182,8 @@ def _read(
   for user in users[value.name]:
     first = user.operands[0] == value.name
     if user.kind in _VIEWS:
-      total += _read(user, users, body)
+      # What is only turned or copied is read as it is written.
+      total += _full(user.type) if user.root else _read(user, users, body)
     elif user.kind in _LOOKS and first:
       total += _full(user.type)
     elif user.kind in _PLACES and first:
