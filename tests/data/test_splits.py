@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagrec_jax.core.errors import UserError
+from tagrec_jax.data import splits
 from tagrec_jax.data.dataset import NO_TIME
 from tagrec_jax.data.splits import (
   Split,
@@ -162,6 +163,34 @@ def test_global_time_with_an_empty_part(times, fraction):
 def test_global_time_wants_each_history_in_order():
   with pytest.raises(ValueError, match="event 1 is older"):
     global_time(offsets_of(2), np.array([2, 1]), 0.1)
+
+
+@given(
+  st.lists(st.integers(0, 4_102_444_799) | st.integers(5, 7), min_size=1),
+  st.floats(0.01, 0.4),
+)
+def test_global_time_cuts_where_sorted_times_would(times, fraction):
+  by_time = np.sort(np.array(times))
+  held_out = max(1, round(fraction * len(times)))
+  first_test = by_time[max(0, len(times) - held_out)]
+  before = by_time[by_time < first_test]
+  first_valid = before[max(0, len(before) - held_out)] if len(before) else 0
+  counts = [
+    int((by_time < first_valid).sum()),
+    int(((by_time >= first_valid) & (by_time < first_test)).sum()),
+    int((by_time >= first_test).sum()),
+  ]
+  offsets = offsets_of(len(times))
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(splits, "_BINS", 4)
+    patch.setattr(splits, "PART", 3)
+    if not all(counts[:2]):
+      with pytest.raises(UserError):
+        global_time(offsets, by_time, fraction)
+      return
+    split = global_time(offsets, by_time, fraction)
+  found = [int(split.train_ends[0]), len(split.valid.events)]
+  assert [*found, len(split.test.events)] == counts
 
 
 def test_leave_out_by_hand():

@@ -161,7 +161,7 @@ def csv_blocks(path: str) -> Iterator[Block | Row | Rejection]:
     StorageError: if the file cannot be opened.
   """
   with opened(path, "rb") as file:
-    first = file.readline(BLOCK)
+    first = file.readline(LARGEST_CELL)
     names = _plain_header(path, first)
     if not names:
       yield from csv_rows(path)

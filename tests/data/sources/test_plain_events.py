@@ -31,6 +31,7 @@ HEADER = "user_id,item_id,timestamp,rating"
 @given(LINES, st.sampled_from(["\n", "\r\n"]), st.integers(1, 60))
 @example(["a,1,5,2.5", "", "b,2,,"], "\n", 1)
 @example(["a,1,x,1", "a,1,5,1", '"b",1,5,1', "c,1,5,1"], "\n", 20)
+@example(["a,1,5,1", "b,1,5,1", "c,1,5,1", "d,1,x,1"], "\n", 10)
 def test_as_rows_are_read(tmp_path_factory, lines, end, size):
   folder = tmp_path_factory.getbasetemp() / "plain"
   folder.mkdir(exist_ok=True)
