@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from tagrec_jax.core.errors import StorageError
@@ -37,7 +38,7 @@ def write(folder: pathlib.Path, additions: Additions) -> None:
     StorageError: if they cannot be written.
   """
   values: list[dict[str, Any]] = [
-    *({"item": dataclasses.asdict(item)} for item in additions.items),
+    *({"item": _plain(item)} for item in additions.items),
     *({"tag": dataclasses.asdict(tag)} for tag in additions.tags),
   ]
   text = "".join(json.dumps(value) + "\n" for value in values)
@@ -72,6 +73,15 @@ def read(folder: pathlib.Path) -> Additions:
       "the file as it was written",
       "extend the run again",
     ) from error
+
+
+def _plain(item: Item) -> dict[str, Any]:
+  """Its fields; `asdict` would copy mappings, which not all of them can be."""
+  fields = {f.name: getattr(item, f.name) for f in dataclasses.fields(item)}
+  return {
+    name: dict(value) if isinstance(value, Mapping) else value
+    for name, value in fields.items()
+  }
 
 
 def _item(values: dict[str, Any]) -> Item:
