@@ -5,7 +5,9 @@ Run: python -m experiments.compiled --folder=docs/scale
 Writes README.md there: which model fits where, of the reports in the folder
 weak/ how well a growing number of chips is used, and how far modelled steps are
 from those that a CPU takes. These are measured anew by
-`--sizes=64x2,128x2,128x4,256x4 --config=configs/quickstart.py`.
+`--sizes=64x2,128x2,128x4,256x4 --config=configs/quickstart.py`, of a catalogue
+that is made up: `--config.model.product="('id',)" --config.model.person="()"
+--config.model.memory_weight=0.0 --config.objective.tags_weight=0.0`.
 """
 
 from __future__ import annotations
