@@ -9,7 +9,8 @@ Run: python -m experiments.compile_tpu --config=configs/scale_100m.py \
   --topology=v5e:4x4 --products=10000000 --output=docs/scale
 Expect: to fit into the 16 GiB of a v5e chip.
 Measured: never run on a TPU. By its compiler a step takes 8.6 of the 16 GiB,
-  bound by memory at 11 to 23 ms, modelled; commit 4b4d3bb, 2026-11-28.
+  bound by memory at 8.6 to 17 ms, modelled; commit 1c99cfa, 2026-11-28,
+  docs/scale/.
 """
 
 import ml_collections
