@@ -9,11 +9,10 @@ Source: the shape of GPT-3 6.7B (Brown et al. 2020, arXiv:2005.14165, table
 Run: python -m experiments.compile_tpu --config=configs/scale_7b.py \
   --topology=v6e:16x16 --products=100000000 --tags=10000000 --steps=train \
   --output=docs/scale
-Expect: to fit into 128 chips of v5p.
-Measured: never run on a TPU. By its compiler it misses 256 chips of v6e by 0.07
-  GiB, 31.32 of 31.25 (as fsdp 16 x tensor 16: 34.50, and 42.44 with the batch
-  at once). With 128 rows it does not say so, but was not done after 14 minutes
-  on a busy machine; commit 1b51f57, 2026-11-28, docs/scale/.
+Expect: to fit into 256 chips of v6e, or 128 of v5p with tensor=4.
+Measured: never run on a TPU. By its compiler a step takes 26.2 of the 32 GiB of
+  each of 256 chips of v6e, bound by exchanges at 45 to 102 ms, modelled; commit
+  1c99cfa, 2026-11-28, docs/scale/.
 """
 
 import ml_collections
@@ -35,12 +34,10 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.hidden = 16_384
   config.model.remat = "block"
   config.optimizer.learning_rate = 1.2e-4
-  config.train.accumulate_steps = 4
   if variant == "tiny":
     base.shrink(config)
   else:
-    # A step gathers the table of tags over 'fsdp': its part of a device is as
-    # small as 'tensor' is large, and that is at most the heads.
-    config.sharding.fsdp = 8
-    config.sharding.tensor = 32
+    # 256 chips; as in scale_100m, a device has 128 numbers of a row.
+    config.sharding.fsdp = 32
+    config.sharding.tensor = 8
   return config
