@@ -8,8 +8,8 @@ Run: python -m experiments.compile_tpu --config=configs/scale_1b.py \
   --topology=v6e:8x8 --products=20000000 --steps=train,serve \
   --output=docs/scale
 Expect: to fit into the 32 GiB of a v6e chip.
-Measured: never run on a TPU. By its compiler a step takes 10.5 of the 32 GiB,
-  as fsdp 8 x tensor 8; commit f54f4c3, 2026-11-28,
+Measured: never run on a TPU. By its compiler a step takes 11.8 of the 32 GiB,
+  bound by memory at 17 to 31 ms, modelled; commit 1c99cfa, 2026-11-28,
   docs/scale/.
 """
 
