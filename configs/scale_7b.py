@@ -11,8 +11,8 @@ Run: python -m experiments.compile_tpu --config=configs/scale_7b.py \
   --output=docs/scale
 Expect: to fit into 256 chips of v6e, or 128 of v5p with tensor=4.
 Measured: never run on a TPU. By its compiler a step takes 26.2 of the 32 GiB of
-  each of 256 chips of v6e, bound by exchanges at 45 to 102 ms, modelled; commit
-  1c99cfa, 2026-11-28, docs/scale/.
+  each of 256 chips of v6e, bound by exchanges at 45 to 102 ms, modelled, and
+  48.4 of the 95 GiB of 128 of v5p; commit 1c99cfa, 2026-11-28, docs/scale/.
 """
 
 import ml_collections
