@@ -157,7 +157,7 @@ def test_asking_at_some_positions_answers_as_asking_at_all(encoder):
 @pytest.mark.parametrize(
   ("encoder", "positions"),
   [
-    ("transformer", "learned"),
+    pytest.param("transformer", "learned", marks=pytest.mark.nightly),
     ("transformer", "rotary"),
     ("gru", "none"),
     ("multi_hot", "none"),

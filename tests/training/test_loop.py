@@ -362,7 +362,10 @@ def test_a_failed_save_ends_the_run_at_once(run, tiny, monkeypatch):
     run()
 
 
-@pytest.mark.parametrize("layout", ["fsdp_tensor:2,2,2", "pmap"])
+@pytest.mark.parametrize(
+  "layout",
+  ["fsdp_tensor:2,2,2", pytest.param("pmap", marks=pytest.mark.nightly)],
+)
 def test_a_run_goes_on_in_another_layout(run, wanted, layout):
   run(settings=dataclasses.replace(SETTINGS, steps=12))
   _, state = run(layout=layout)
