@@ -15,6 +15,7 @@ import numpy as np
 
 from tagrec_jax.core.rng import named_generator
 from tagrec_jax.core.settings import PipelineSettings
+from tagrec_jax.data.lists import ranges
 from tagrec_jax.data.mapped import gathered
 from tagrec_jax.data.packing import pack
 
@@ -302,11 +303,8 @@ def _chunks(
     for part in _parts(len(histories)):
       left = histories[part].lengths - chunks.heads[part]
       counts = 1 + -(-left // size)
-      of = np.repeat(np.arange(part.start, part.stop), counts)
-      inside = np.arange(len(of)) - np.repeat(
-        np.cumsum(counts) - counts, counts
-      )
-      yield of * _PARTS + inside
+      of, inside = ranges(np.zeros_like(counts), counts)
+      yield (part.start + of) * _PARTS + inside
 
   order = gathered(numbers(), np.int64)
   random.shuffle(order)

@@ -61,7 +61,8 @@ def histories(
     add_counts(lengths, rows["person"])
   assert lengths.all(), "clean() gives numbers to those who are left"
   offsets = np.append(0, np.cumsum(lengths))
-  split = _split(offsets, events, settings)
+  times = _times(events)
+  split = _split(offsets, times, settings)
   if settings.train_on_valid:
     split = with_valid_trained(split)
   people = Vocabulary.of_letters(events.people.letters())
@@ -71,6 +72,7 @@ def histories(
   left_out = np.zeros(len(people), np.int64)
   if settings.cold_items:
     events, left_out = _without(events, split, cold)
+    times = _times(events)
     offsets, split = leave_out(offsets, split, left_out)
   counts = {
     "people kept out of training": int(is_cold.sum()),
@@ -80,7 +82,7 @@ def histories(
     people,
     offsets,
     events,
-    _times(events),
+    times,
     split,
     {reason: n for reason, n in counts.items() if n},
   )
@@ -118,9 +120,8 @@ def _times(events: EventLog) -> np.ndarray:
 
 
 def _split(
-  offsets: np.ndarray, events: EventLog, settings: DataSettings
+  offsets: np.ndarray, times: np.ndarray, settings: DataSettings
 ) -> Split:
-  if settings.split == "global_time" and events:
-    fraction = settings.held_out_fraction
-    return global_time(offsets, _times(events), fraction)
+  if settings.split == "global_time" and len(times):
+    return global_time(offsets, times, settings.held_out_fraction)
   return leave_one_out(offsets)

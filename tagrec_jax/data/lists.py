@@ -35,5 +35,14 @@ class Lists:
     return self.values[self.offsets[number] : self.offsets[number + 1]]
 
 
+def ranges(
+  first: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Which range each number is of, and the numbers first:last of each range."""
+  lengths = last - first
+  of = np.repeat(np.arange(len(lengths)), lengths)
+  return of, first[of] + np.arange(len(of)) - (np.cumsum(lengths) - lengths)[of]
+
+
 Columns = Mapping[str, np.ndarray | Lists]
 """Of a table, see tables.py."""

@@ -28,6 +28,7 @@ from tagrec_jax.core.errors import UserError
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import Dataset, Interactions, Questions
 from tagrec_jax.data.epochs import RowStream, Slices
+from tagrec_jax.data.lists import ranges
 from tagrec_jax.data.pipeline import Batch, Context, Places, share_of_rows
 from tagrec_jax.data.questions import padded, padded_lists, width
 
@@ -92,7 +93,7 @@ class ProductTags:
     lengths = np.where(known, self._offsets[items + 1] - first, 0)
     own = places = np.zeros(0, np.int64)
     if posts is not None:
-      own, assignments = _spread(self._posts[posts], self._posts[posts + 1])
+      own, assignments = ranges(self._posts[posts], self._posts[posts + 1])
       places = self._places[assignments]
       own, places = own[places >= 0], places[places >= 0]
     # Leaving out n assignments moves at most n others up.
@@ -286,12 +287,3 @@ def post_question_batches(
       "relevant_tags": padded_lists(given.tags, end, stop, batch_people),
       "history_lengths": padded(earlier, batch_people, 0),
     }
-
-
-def _spread(
-  first: np.ndarray, last: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """The numbers first:last of each range, and which range each is of."""
-  lengths = last - first
-  of = np.repeat(np.arange(len(lengths)), lengths)
-  return of, first[of] + np.arange(len(of)) - (np.cumsum(lengths) - lengths)[of]

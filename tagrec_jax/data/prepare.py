@@ -30,7 +30,7 @@ from tagrec_jax.data.encodings import MAX_TAGS
 from tagrec_jax.data.event_log import EventColumns, EventLog, QuickSource
 from tagrec_jax.data.fingerprint import fingerprint
 from tagrec_jax.data.histories import Histories, histories
-from tagrec_jax.data.lists import Lists
+from tagrec_jax.data.lists import Lists, ranges
 from tagrec_jax.data.moments import MOMENT_FEATURES
 from tagrec_jax.data.order import met
 from tagrec_jax.data.records import Record, Source
@@ -323,13 +323,10 @@ def _posted(events: EventLog, chosen: Catalogue) -> Lists | None:
     return None
   lengths, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
   for part in events.parts():
-    counts = np.diff(said.offsets)[part["said"]]
-    lengths.append(counts)
-    begins = np.repeat(said.offsets[part["said"]], counts)
-    inside = np.arange(len(begins)) - np.repeat(
-      np.cumsum(counts) - counts, counts
-    )
-    values.append(said.values[begins + inside])
+    first, last = said.offsets[part["said"]], said.offsets[part["said"] + 1]
+    lengths.append(last - first)
+    _, places = ranges(first, last)
+    values.append(said.values[places])
   if not any(map(len, values)):
     return None
   return Lists.of(np.concatenate(values), np.concatenate(lengths))

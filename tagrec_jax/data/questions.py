@@ -9,6 +9,7 @@ import numpy as np
 from tagrec_jax.core.axes import UNKNOWN
 from tagrec_jax.core.settings import PipelineSettings
 from tagrec_jax.data.dataset import Dataset, Questions
+from tagrec_jax.data.lists import ranges
 from tagrec_jax.data.mapped import gathered
 from tagrec_jax.data.pipeline import Batch, Slices, Tokens
 
@@ -109,9 +110,6 @@ def padded_lists(
   """values[first:last] of each row, as a padded int32 [num_rows, H]."""
   lengths = last - first
   lists = np.full((num_rows, width(lengths)), UNKNOWN, np.int32)
-  row = np.repeat(np.arange(len(lengths)), lengths)
-  column = np.arange(len(row)) - np.repeat(
-    np.cumsum(lengths) - lengths, lengths
-  )
-  lists[row, column] = values[first[row] + column]
+  row, place = ranges(first, last)
+  lists[row, place - first[row]] = values[place]
   return lists
