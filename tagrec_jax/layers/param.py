@@ -24,6 +24,12 @@ products. 'layers' is the first axis of parameters that blocks of the same kind
 keep in one stack. 'catalogue' is that of entries which may be of any kind.
 """
 
+PRODUCTS: Axes = ("products", "embed")
+"""Of the vectors of all products."""
+
+CATALOGUE: Axes = ("catalogue", "embed")
+"""Of the vectors of a catalogue of any kind."""
+
 
 class Weight(nnx.Param):
   """Of a linear map, which puts it in place when it is used, see `placing`.

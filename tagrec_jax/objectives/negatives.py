@@ -12,13 +12,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from tagrec_jax.core.sums import Sum
 from tagrec_jax.layers.embed import lookup
+from tagrec_jax.layers.param import CATALOGUE, PRODUCTS
 from tagrec_jax.layers.placing import current, stored
 from tagrec_jax.objectives import tiles
 from tagrec_jax.objectives.rows import Row
-from tagrec_jax.objectives.scores import CATALOGUE, target_scores
-
-_PRODUCTS = "products", "embed"
-"""Of their vectors: nothing else is drawn."""
+from tagrec_jax.objectives.scores import target_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +80,7 @@ def contest(
     queries_BTD,
     _vectors(vectors_CD, drawn.entries_K),
     bias_C[drawn.entries_K] + offset_K,
-    target_scores(queries_BTD, vectors_CD, bias_C, targets_BT, _PRODUCTS),
+    target_scores(queries_BTD, vectors_CD, bias_C, targets_BT, PRODUCTS),
     valid_BT,
     column_BTM=drawn.columns(targets_BT)[..., None],
   )
@@ -99,5 +97,5 @@ def _vectors(
   """
   if not current().splits_tables:
     return vectors_CD[entries_K]
-  vectors_KD = lookup(vectors_CD, entries_K, _PRODUCTS, of=())
+  vectors_KD = lookup(vectors_CD, entries_K, PRODUCTS, of=())
   return stored(stored(vectors_KD, (None, "embed")), CATALOGUE)

@@ -11,12 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from tagrec_jax.layers.param import Axes
+from tagrec_jax.layers.param import CATALOGUE, Axes
 from tagrec_jax.layers.placing import current, summed
 from tagrec_jax.objectives.split import Split
-
-CATALOGUE: Axes = ("catalogue", "embed")
-"""Of the vectors of a catalogue of any kind."""
 
 
 def dot(formula: str, *operands: jax.Array) -> jax.Array:

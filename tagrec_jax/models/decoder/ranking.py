@@ -65,7 +65,7 @@ class Query:
       return self
     B, R, D = self.query_BTD.shape
     query_BTID = self.query_BTD.reshape(B, -1, self.interests, D)
-    wanted_BTD = sums(self.vectors_CD, targets_BTM, ("catalogue", "embed"))
+    wanted_BTD = sums(self.vectors_CD, targets_BTM, param.CATALOGUE)
     fit_BTI = jnp.einsum(
       "BTID,BTD->BTI", query_BTID, wanted_BTD.astype(query_BTID.dtype)
     )

@@ -25,7 +25,7 @@ class EventReader(nnx.Module):
     A product without a vector, being new and without content, is UNKNOWN.
     """
     ids_BS = jnp.where(ids_BS < len(vectors_CD), ids_BS, UNKNOWN)
-    rows_BSD = lookup(vectors_CD, ids_BS, ("products", "embed"))
+    rows_BSD = lookup(vectors_CD, ids_BS, param.PRODUCTS)
     special_2D = self.special[...]
     for row, token in enumerate((UNKNOWN, BEGIN)):
       is_token = (ids_BS == token)[..., None]

@@ -29,9 +29,6 @@ It may say that it computes `number_by_number`: each number of a vector from the
 same number of others. Devices that share these then need not exchange any.
 """
 
-AXES: param.Axes = ("products", "embed")
-"""Of the vectors of all products."""
-
 CHUNK = 512
 """Products encoded at a time where nothing is trained."""
 
@@ -55,7 +52,7 @@ class ProductEncoder(nnx.Module):
   ):
     self.rate = settings.modality_dropout
     self.table = (
-      param.long_table(spec.num_items, settings.width, AXES, rngs)
+      param.long_table(spec.num_items, settings.width, param.PRODUCTS, rngs)
       if ID in settings.product
       else None
     )
@@ -103,7 +100,7 @@ class ProductEncoder(nnx.Module):
       inputs[ID] = jnp.pad(rows_CD, new), jnp.arange(size) < len(rows_CD)
     if noise is not None or not self.names:
       vectors_CD = self._encode(inputs, noise, of_batch)
-      return vectors_CD if of_batch else stored(vectors_CD, AXES)
+      return vectors_CD if of_batch else stored(vectors_CD, param.PRODUCTS)
     spread = _Spread.of(self, len(jax.tree.leaves(inputs)[0]))
     for module in (*self.content, self.fusion):
       spread.gather(module)
