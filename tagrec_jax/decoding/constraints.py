@@ -104,11 +104,16 @@ def constrained_top_k(
   """`topk.top_k` under constraints.
 
   What was seen is no candidate, and keeps no other entry of its group away.
+
+  Args:
+    constraints: of at least these entries, which are the first of theirs: a
+      model without content of tags knows only those of training.
   """
+  rules = constraints.first(scores_BC.shape[1])
   candidates_BC = topk.overwrite(
     topk.comparable(scores_BC), seen_BH, topk.NEVER
   )
-  return topk.top_k(constraints.scores(candidates_BC), k, seen_BH)
+  return topk.top_k(rules.scores(candidates_BC), k, seen_BH)
 
 
 @jax.jit

@@ -108,9 +108,7 @@ class PostTagger:
     batch = self.batch(group)
     nothing = jnp.full((group.size, 0), UNKNOWN, jnp.int32)
     scores_BC = jnp.asarray(self._scores(batch)["tags"])
-    # A model without content of tags knows only those of training.
-    rules = self._rules.first(scores_BC.shape[1])
-    best = constrained_top_k(scores_BC, k, nothing, rules)
+    best = constrained_top_k(scores_BC, k, nothing, self._rules)
     ids_BK, scores_BK = map(np.asarray, best)
     # Rows are not in the order of requests.
     rows = np.argsort(batch["question"][: len(group.requests)])

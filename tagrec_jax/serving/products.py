@@ -89,10 +89,8 @@ class ProductTagger:
   def _best(self, scores_BC: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Tags and their scores; UNKNOWN where the list has ended."""
     size = scores_BC.shape[1]
-    # A model without content of tags knows only those of training.
-    rules = self._rules.first(size)
     nothing = jnp.full((len(scores_BC), 0), UNKNOWN, jnp.int32)
-    best = constrained_top_k(scores_BC, min(k, size), nothing, rules)
+    best = constrained_top_k(scores_BC, min(k, size), nothing, self._rules)
     ids_BK, scores_BK = map(np.asarray, best)
     if self._chosen is not None:
       chosen_BC = np.asarray(self._chosen(scores_BC))
